@@ -1,0 +1,43 @@
+"""Every error a reader can meet, in one tree; each message says what to do.
+
+ShardbookError
+├── NoEngine        nothing is published under that name
+├── UnknownSymbol   an engine is there, but it does not carry that instrument
+├── Stale           the data is not live, and live data was asked for
+├── Overrun         the writer lapped what was being read: read it again
+├── WriterGone      the engine that was attached to has ended
+└── LayoutError     a segment that is damaged, foreign, or of another layout version
+"""
+
+
+class ShardbookError(Exception):
+    """The root of the tree: catch this to catch all of ours."""
+
+
+class NoEngine(ShardbookError):
+    """No engine runs under the name that was asked for."""
+
+
+class UnknownSymbol(ShardbookError, LookupError):
+    """The engine carries no instrument of that name; the message offers near ones."""
+
+
+class Stale(ShardbookError):
+    """The book is not live. `state` and `reason` are the words that a table would show."""
+
+    def __init__(self, message: str, state: str = "stale", reason: str = "") -> None:
+        super().__init__(message)
+        self.state = state
+        self.reason = reason
+
+
+class Overrun(ShardbookError):
+    """The memory under a view was written again while it was in use: what was read is not one state."""
+
+
+class WriterGone(ShardbookError):
+    """The engine has ended and none has taken its place."""
+
+
+class LayoutError(ShardbookError):
+    """A file that is not what its name says: damaged, foreign, half built, or of another layout version."""

@@ -1,0 +1,494 @@
+"""Every byte of shared memory: who writes it, where it lies, what it means. All of `shm` imports this file.
+
+All numbers are little-endian; every counter is an aligned 8-byte word with one writer. A *line* is 128 bytes
+(two cache lines, because the adjacent one is prefetched with it): words of different writers never share one.
+
+A folder holds one engine:   <root>/shardbook-<uid>/<name>/
+    supervisor.lock engine.lock worker-<SYMBOL>.lock    life locks (see life.py)
+    registry.json                                       supervisor, replaced by rename
+    g<generation>/<SYMBOL>.ring                         one ring an instrument:  engine → worker
+    g<generation>/<SYMBOL>.book                         book, tape, quotes:      worker → readers
+    g<generation>/engine                                the engine's own counters
+    g<generation>/changed                               one wake-up word for "anything changed"
+
+Every segment
+    0        128                  512                              8192
+    ├ HEADER ┼ zero ──────────────┼ description, JSON, utf-8 ──────┤ what `kind` says …
+    The supervisor writes it while the file still has its temporary name; the version goes in last.
+
+Ring segment (after the header: CONTROL words, then `capacity` data bytes, then RING_SLACK zero bytes)
+    line  0   engine      capacity
+    line  1   engine      tail: bytes ever published
+    line  2   engine      its own books: private tail, cached head, next sequence, delivered, dropped, owed gap
+    line  3   engine      signal: the futex word the worker sleeps on
+    line  4,5 engine      commit slots: what was true at a tail; the one whose tail is `tail` counts
+    line  8   worker      head: bytes released; below it the engine may overwrite
+    line  9   worker      parked: 1 while it sleeps on `signal`
+    line 10   worker      resync wanted: grows by one for each wish
+    line 11   worker      begun: sequence of the record being applied, 0 outside a batch
+    line 12   worker      heartbeat: grows with each turn of its loop
+    A record is RECORD_BYTES of header, the payload, at least one zero byte (the scanner's stop), to 8 bytes.
+
+      0        4        8                16               24               32               40
+      ├ bytes  ┼ kind   ┼ sequence       ┼ recv boottime  ┼ recv wall      ┼ venue │n │i    ┼ payload …
+      (n, i: a payload above capacity / 8 comes as n chunks, this is number i; else 1, 0)
+
+Book segment (all of it written by the worker)
+    control   line 0 published · 1 through · 2 wake · 3 tape · 4 quotes · 5 wake-up notes · 16.. latency counts
+    cells     CELL[CELLS], then LEVEL[CELLS, 2, levels]: bids then asks, best first
+    working   STATE[1], then LEVEL[2, max_depth]: bids then asks, best last
+    slots     SLOT[2], then LEVEL[2, 2, max_depth]: the checkpoints, best last
+    tape      TRADE[tape_rows];   quotes  QUOTE[quote_rows]
+
+A cell is written so: begin = n, the body, end = n, then `published` = n (release); cell n lies at n mod CELLS.
+A reader takes n from `published`, copies, and is right if `begin` still says n. A checkpoint slot is whole when
+begin == end; of two whole ones the larger is the newer. A broadcast row n lies at n mod rows; the writer raises
+`intent` before it overwrites and `count` when the rows of one record are complete.
+"""
+
+import json
+from enum import IntEnum
+from typing import NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+MAGIC = b"SHARDBK\0"
+LAYOUT_VERSION = 1
+
+HEADER_BYTES = 8192
+DESCRIPTION_OFFSET = 512
+LINE_BYTES = 128
+WORDS_A_LINE = LINE_BYTES // 8
+
+
+class Kind(IntEnum):
+    """What a segment holds."""
+
+    RING = 1
+    BOOK = 2
+    ENGINE = 3
+    CHANGED = 4
+
+
+HEADER = np.dtype(
+    [
+        ("magic", "S8"),
+        ("layout_version", "<u8"),  # written last: until then the segment does not exist
+        ("kind", "<u8"),
+        ("generation", "<u8"),
+        ("writer_pid", "<u8"),
+        ("writer_start_ticks", "<u8"),  # field 22 of /proc/PID/stat: with the pid, one process for ever
+        ("total_bytes", "<u8"),
+        ("description_bytes", "<u8"),
+        ("symbol", "S32"),
+    ]
+)
+
+
+# ── the ring ──────────────────────────────────────────────────────────────────────────────────────────────
+
+CONTROL_BYTES = 4096
+RING_SLACK = 128  # a scanner that meets a cut value may look a few bytes past it
+DATA_WORD = CONTROL_BYTES // 8
+RECORD_BYTES = 40
+GAP_RESERVE = 256  # data never takes this much: there is always room to say that data was dropped
+MIN_RING_BYTES = 1 << 14
+GENERATION_SHIFT = 40  # sequences of generation g start at g << 40: they never restart
+
+CAPACITY = 0
+TAIL = 1 * WORDS_A_LINE
+TAIL_PRIVATE = 2 * WORDS_A_LINE
+HEAD_CACHED = TAIL_PRIVATE + 1
+NEXT_SEQUENCE = TAIL_PRIVATE + 2
+DELIVERED = TAIL_PRIVATE + 3
+DROPPED = TAIL_PRIVATE + 4
+OWED_GAP = TAIL_PRIVATE + 5  # a Reason, while a gap record waits to go in; 0 else
+OWED_COUNT = TAIL_PRIVATE + 6  # records dropped since the last gap record
+SIGNAL = 3 * WORDS_A_LINE
+COMMIT = 4 * WORDS_A_LINE  # slot i at COMMIT + i · WORDS_A_LINE: tail, next sequence, delivered, dropped
+HEAD = 8 * WORDS_A_LINE
+PARKED = 9 * WORDS_A_LINE
+RESYNC_WANTED = 10 * WORDS_A_LINE
+BEGUN = 11 * WORDS_A_LINE
+HEARTBEAT = 12 * WORDS_A_LINE
+
+
+class Record(IntEnum):
+    """Kinds of ring record. DATA and its chunks are what is delivered; the rest counts nowhere."""
+
+    DATA = 1
+    CHUNK = 2
+    CLOCK = 3
+    GAP = 4
+    CONFIG = 5
+    PAD = 0xFFFFFFFF
+
+
+class Venue(IntEnum):
+    """Who sent a record: it chooses the decoder."""
+
+    PROJECTX = 1
+
+
+GAP = np.dtype(
+    [
+        ("reason", "<i8"),
+        ("count", "<i8"),  # records dropped since the last gap
+        ("dropped", "<i8"),  # records dropped since the generation began
+        ("first_sequence", "<i8"),  # of the dropped ones; 0 if none was
+    ]
+)
+
+CONFIG = np.dtype(
+    [
+        ("contract", "S64"),
+        ("price_scale", "<i8"),  # decimals that a price is parsed with
+        ("price_increment", "<i8"),  # the tick size in units of 10^-price_scale
+        ("size_scale", "<i8"),
+        ("size_increment", "<i8"),
+        ("source", "<i8"),
+        ("max_venue_lag_ns", "<i8"),
+    ]
+)
+
+
+# ── what a publication says ───────────────────────────────────────────────────────────────────────────────
+
+
+class State(IntEnum):
+    SYNCING = 1
+    LIVE = 2
+    STALE = 3
+    CLOSED = 4
+
+
+class Source(IntEnum):
+    VENUE = 1
+    REPLAY = 2
+
+
+class Reason(IntEnum):
+    """Why a book is not live, and why there is a gap. The sentence for people is REASON_TEXT."""
+
+    NONE = 0
+    STARTING = 1
+    DISCONNECTED = 2
+    RECONNECTED = 3
+    RESYNC = 4
+    DROPPED = 5
+    ENGINE_RESTART = 6
+    ENGINE_PAUSED = 7
+    SILENCE = 8
+    VENUE_LAG = 9
+    CROSSED = 10
+    OFF_GRID = 11
+    ONE_SIDED = 12
+    RESET = 13
+    REFUSED = 14
+    QUARANTINED = 15
+    OVERSIZE = 16
+    CLOSED = 17
+
+
+REASON_TEXT = {
+    Reason.NONE: "",
+    Reason.STARTING: "waiting for the first snapshot",
+    Reason.DISCONNECTED: "the venue's socket is down",
+    Reason.RECONNECTED: "reconnected, waiting for a snapshot",
+    Reason.RESYNC: "resubscribed, waiting for a snapshot",
+    Reason.DROPPED: "records were dropped: the worker was too slow",
+    Reason.ENGINE_RESTART: "the engine was restarted",
+    Reason.ENGINE_PAUSED: "the engine was paused",
+    Reason.SILENCE: "the venue is silent",
+    Reason.VENUE_LAG: "behind the venue's clock",
+    Reason.CROSSED: "best bid at or above best ask",
+    Reason.OFF_GRID: "a price off the tick grid",
+    Reason.ONE_SIDED: "one side of the book is empty",
+    Reason.RESET: "reset by the venue, not refilled yet",
+    Reason.REFUSED: "a record could not be read",
+    Reason.QUARANTINED: "a record that kills workers was set aside",
+    Reason.OVERSIZE: "a record larger than half the ring",
+    Reason.CLOSED: "the feed was closed",
+}
+
+BID, ASK = 0, 1
+NO_BOUND = -(1 << 62)
+BUY, SELL = 0, 1
+
+LEVEL = np.dtype([("price", "<i8"), ("size", "<i8")])  # in units of the instrument's increments
+
+# The venue's merged quote: a bit of `known` for each field, in this order. Prices in ticks; change in 10^-9
+# units of price, change_percent in 10^-9, volume in size increments.
+SESSION_FIELDS = ("last", "bid", "ask", "open", "high", "low", "volume", "change", "change_percent", "updated_ns")
+
+# All that the next record's result depends on, and all counters. A checkpoint is this and the levels.
+STATE = np.dtype(
+    [
+        (name, "<i8")
+        for name in (
+            "sequence",  # of the last applied ring record
+            "position",  # ring bytes consumed through it
+            "recv_ns",  # CLOCK_BOOTTIME at which the engine received it
+            "wall_ns",  # CLOCK_REALTIME of the same
+            "state",
+            "reason",
+            "source",
+            "since_ns",  # recv_ns of the record that brought this state
+            "since_wall_ns",
+            "gap_reason",  # the last gap: 0 if there was none
+            "gap_sequence",
+            "gap_wall_ns",
+            "gap_count",  # records known lost in it
+            "venue_ns",  # the venue's stamp of the last applied depth record
+            "trade_ns",  # and of the last trade
+            "synced",  # 1 after a snapshot was taken
+            "max_increment",  # entries of the longest depth list seen while synced
+            "cause",  # the Reason why it is not synced
+            "paused",  # 1 after an engine pause, until venue lag is back near its least
+            "lagging",  # 1 while venue lag is above its least by max_venue_lag_ns
+            "bid_bound",  # the best bid ever pushed out of a full side: at and below it the book is not known
+            "ask_bound",  # the same for asks, at and above; NO_BOUND and -NO_BOUND when the side is known whole
+            "n_bids",
+            "n_asks",
+            "applied",
+            "refused",
+            "dropped",
+            "quarantined",
+            "resyncs",
+            "resync_wanted",
+            "trades",
+            "depth_entries",
+            "fast_records",  # decoded by the kernel
+            "slow_records",  # decoded by the slow path
+            "ignored_entries",  # depth entries thrown away while waiting for a snapshot
+            "unknown_entries",  # entries of a type that moves no book
+            "overflow_levels",  # levels pushed out of a full side
+            "lag_ns",  # receive wall clock less venue stamp, of the last stamped record
+            "lag_min_ns",  # least of the running window
+            "lag_prior_ns",  # least of the window before
+            "lag_window_ns",  # recv_ns at which the running window began
+            "best_bid",
+            "best_bid_size",
+            "best_ask",
+            "best_ask_size",
+            "quoted_state",  # the state in the newest quote row
+            "last_price",
+            "last_size",
+            "last_side",
+            "price_scale",
+            "price_increment",
+            "size_scale",
+            "size_increment",
+            "max_venue_lag_ns",
+            "known",  # bits of SESSION_FIELDS
+            *(f"session_{field}" for field in SESSION_FIELDS),
+        )
+    ]
+    + [("contract", "S64"), ("spare", "<i8", (7,))]
+)
+
+CELLS = 8
+CELL = np.dtype(
+    [
+        ("begin", "<u8"),
+        ("end", "<u8"),
+        ("publish_ns", "<i8"),  # CLOCK_BOOTTIME
+        ("batch_records", "<i8"),
+        ("n_bids", "<i8"),  # published here: at most `levels`
+        ("n_asks", "<i8"),
+        ("spread", "<i8"),  # ticks
+        ("microprice_e6", "<i8"),  # millionths of a tick above the best bid
+        ("imbalance_e6", "<i8"),  # (bid size - ask size) / (bid size + ask size) of the best, millionths
+        ("near_bid_size", "<i8"),  # total size within NEAR_TICKS of the best
+        ("near_ask_size", "<i8"),
+        ("spare", "<i8", (5,)),
+        ("state", STATE),
+    ]
+)
+NEAR_TICKS = 10
+
+SLOT = np.dtype([("begin", "<u8"), ("end", "<u8"), ("spare", "<i8", (6,)), ("state", STATE)])
+
+TRADE = np.dtype(
+    [
+        ("sequence", "<i8"),  # of the ring record it came in, and
+        ("index", "<i8"),  # its place there: the key by which a successor skips what is written
+        ("venue_ns", "<i8"),
+        ("recv_ns", "<i8"),
+        ("price", "<i8"),
+        ("size", "<i8"),
+        ("side", "<i8"),  # BUY or SELL: the aggressor
+        ("spare", "<i8"),
+    ]
+)
+
+QUOTE = np.dtype(
+    [
+        ("sequence", "<i8"),
+        ("state", "<i8"),  # a row is written when the best of a side changes, and when the state does
+        ("venue_ns", "<i8"),
+        ("recv_ns", "<i8"),
+        ("bid", "<i8"),
+        ("bid_size", "<i8"),  # 0: that side is empty, its price means nothing
+        ("ask", "<i8"),
+        ("ask_size", "<i8"),
+    ]
+)
+
+PUBLISHED = 0
+THROUGH_NS = 1 * WORDS_A_LINE  # recv_ns of the last applied record; a clock frame moves just this
+WAKE = 2 * WORDS_A_LINE  # futex word: readers sleep on it
+TAPE_INTENT = 3 * WORDS_A_LINE
+TAPE_COUNT = TAPE_INTENT + 1
+QUOTE_INTENT = 4 * WORDS_A_LINE
+QUOTE_COUNT = QUOTE_INTENT + 1
+WAKE_NS = 5 * WORDS_A_LINE  # when readers were last woken
+WAKE_WOKEN = WAKE_NS + 1  # how many that was
+WAKE_OWED = WAKE_NS + 2
+LATENCY = 16 * WORDS_A_LINE  # receive-to-publish counts, four steps an octave of nanoseconds
+LATENCY_STEPS = 192
+
+# ── the engine's page ─────────────────────────────────────────────────────────────────────────────────────
+
+# One line each, all written by the engine; after them FEED_LINES is free for later venues.
+ENGINE_WORDS = (
+    "heartbeat",
+    "tick_ns",
+    "feed_state",
+    "connects",
+    "frames",
+    "messages",
+    "bytes",
+    "unrouted",  # hub messages that name no contract of ours, or no event of ours
+    "refused_frames",  # websocket frames that could not be cut into messages
+    "resubscribes",
+    "pauses",  # own ticks that came 500 ms late
+    "http_requests",
+    "http_errors",
+)
+ENGINE_BYTES = 4096
+
+
+class Region(NamedTuple):
+    """A named array in a segment: where, of what, how many."""
+
+    offset: int
+    dtype: np.dtype[np.void] | np.dtype[np.uint64]
+    shape: tuple[int, ...]
+
+    @property
+    def nbytes(self) -> int:
+        return self.dtype.itemsize * int(np.prod(self.shape))
+
+
+Regions = dict[str, Region]
+WORDS: np.dtype[np.uint64] = np.dtype("<u8")
+
+
+def _pack(*parts: tuple[str, np.dtype[np.void] | np.dtype[np.uint64], tuple[int, ...]]) -> Regions:
+    """Lay regions one behind the other, each on a page of its own."""
+    regions: Regions = {}
+    offset = HEADER_BYTES
+    for name, dtype, shape in parts:
+        region = Region(offset, dtype, shape)
+        regions[name] = region
+        offset += -(-region.nbytes // 4096) * 4096
+    return regions
+
+
+def ring_regions(capacity: int) -> Regions:
+    """A ring of `capacity` data bytes: a power of two, at least MIN_RING_BYTES."""
+    if capacity < MIN_RING_BYTES or capacity & (capacity - 1):
+        raise ValueError(f"a ring holds a power of two of bytes, at least {MIN_RING_BYTES}; not {capacity}")
+    return _pack(("words", WORDS, ((CONTROL_BYTES + capacity + RING_SLACK) // 8,)))
+
+
+def book_regions(levels: int, max_depth: int, tape_rows: int = 1 << 15, quote_rows: int = 1 << 14) -> Regions:
+    """A book that publishes `levels` a side and keeps `max_depth`; the row counts are powers of two."""
+    if not 1 <= levels <= max_depth:
+        raise ValueError(f"levels is {levels}, it must be between 1 and max_depth, which is {max_depth}")
+    for rows in (tape_rows, quote_rows):
+        if rows < 2 or rows & (rows - 1):
+            raise ValueError(f"a broadcast ring has a power of two of rows; not {rows}")
+    return _pack(
+        ("control", WORDS, (CONTROL_BYTES // 8,)),
+        ("cells", CELL, (CELLS,)),
+        ("cell_levels", LEVEL, (CELLS, 2, levels)),
+        ("state", STATE, (1,)),
+        ("levels", LEVEL, (2, max_depth)),
+        ("slots", SLOT, (2,)),
+        ("slot_levels", LEVEL, (2, 2, max_depth)),
+        ("tape", TRADE, (tape_rows,)),
+        ("quotes", QUOTE, (quote_rows,)),
+    )
+
+
+def engine_regions() -> Regions:
+    return _pack(("words", WORDS, (ENGINE_BYTES // 8,)))
+
+
+def changed_regions() -> Regions:
+    """One word, bumped by fetch-add by every worker: the one stated exception to one writer a byte."""
+    return _pack(("words", WORDS, (WORDS_A_LINE,)))
+
+
+def total_bytes(regions: Regions) -> int:
+    last = max(regions.values(), key=lambda region: region.offset)
+    return last.offset + -(-last.nbytes // 4096) * 4096
+
+
+def describe(regions: Regions) -> bytes:
+    """The layout as JSON, for readers in other languages; it lies in the segment's header."""
+    dtypes: dict[str, object] = {}
+    rows = {}
+    for name, region in regions.items():
+        kind = next((key for key, known in NAMED_DTYPES.items() if known is region.dtype), region.dtype.str)
+        rows[name] = {"offset": region.offset, "dtype": kind, "shape": list(region.shape)}
+        if kind in NAMED_DTYPES:
+            dtypes[kind] = _fields(NAMED_DTYPES[kind])
+            if "state" in (region.dtype.names or ()) and region.dtype["state"] is STATE:
+                dtypes["STATE"] = _fields(STATE)
+    text = json.dumps({"regions": rows, "dtypes": dtypes}, separators=(",", ":")).encode()
+    assert len(text) <= HEADER_BYTES - DESCRIPTION_OFFSET, len(text)
+    return text
+
+
+def _fields(dtype: np.dtype[np.void]) -> list[object]:
+    described: list[object] = []
+    for name in dtype.names or ():
+        part, offset = dtype.fields[name][:2]  # type: ignore[index]
+        described.append([name, "STATE" if part == STATE else part.base.str, offset, list(part.shape)])
+    return described
+
+
+def read_description(text: bytes) -> Regions:
+    """The regions of a segment from its own description. Raises ValueError, KeyError or TypeError if it is not one."""
+    described = json.loads(text)
+    regions: Regions = {}
+    for name, row in described["regions"].items():
+        dtype = NAMED_DTYPES.get(row["dtype"]) or np.dtype(row["dtype"])
+        regions[name] = Region(int(row["offset"]), dtype, tuple(int(n) for n in row["shape"]))
+    return regions
+
+
+NAMED_DTYPES: dict[str, np.dtype[np.void]] = {
+    "LEVEL": LEVEL,
+    "STATE": STATE,
+    "CELL": CELL,
+    "SLOT": SLOT,
+    "TRADE": TRADE,
+    "QUOTE": QUOTE,
+}
+
+Words = npt.NDArray[np.uint64]
+Rows = npt.NDArray[np.void]
+
+assert HEADER.itemsize <= LINE_BYTES
+assert STATE.itemsize % 64 == 0 and CELL.itemsize % 64 == 0 and SLOT.itemsize % 64 == 0
+assert CELL.fields["state"][1] % 8 == 0  # type: ignore[index]
+assert TRADE.itemsize == QUOTE.itemsize == 64 and LEVEL.itemsize == 16
+assert (HEARTBEAT + WORDS_A_LINE) * 8 <= CONTROL_BYTES
+assert (LATENCY + LATENCY_STEPS) * 8 <= CONTROL_BYTES
+assert len(ENGINE_WORDS) * LINE_BYTES <= ENGINE_BYTES
+assert GAP_RESERVE >= 2 * (RECORD_BYTES + GAP.itemsize + 8)
