@@ -1,0 +1,53 @@
+"""numba, set up once: the options of every kernel, and where compiled code is kept.
+
+numba's own cache does not notice that an imported intrinsic was edited (its issue 9483), so the folder is named by
+a hash of all our kernel sources: any edit compiles anew. Reading a book needs none of this on x86-64, so nothing
+that a reader imports there imports this file.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numba
+from numba.core import config
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+
+_OPTIONS: dict[str, Any] = {"boundscheck": False, "nogil": True, "cache": True, "error_model": "numpy"}
+
+
+def source_hash() -> str:
+    """Sixteen hex digits over every source file of `shm` and `workers`, and over numba's version."""
+    top = Path(__file__).resolve().parent.parent
+    digest = hashlib.sha256(numba.__version__.encode())
+    for folder in ("shm", "workers"):
+        for path in sorted((top / folder).rglob("*.py")):
+            digest.update(str(path.relative_to(top)).encode() + path.read_bytes())
+    return digest.hexdigest()[:16]
+
+
+def cache_folder() -> Path:
+    """Where compiled kernels of exactly these sources lie."""
+    root = os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache"
+    return Path(root) / "shardbook" / source_hash()
+
+
+_FOLDER = str(cache_folder())
+
+
+def kernel(function: Function) -> Function:
+    """Compile `function` to machine code on its first call, without bounds checks and without the GIL.
+
+    What is called from a kernel must be a kernel. Nothing in one may raise, allocate in a write section, or call
+    Python; a wait loop reads shared words only through `shm.atomics`.
+    """
+    before = config.CACHE_DIR
+    config.CACHE_DIR = _FOLDER
+    try:
+        compiled: Function = numba.njit(**_OPTIONS)(function)
+    finally:
+        config.CACHE_DIR = before
+    return compiled
