@@ -1,0 +1,375 @@
+"""The ring from the engine to one worker: one producer, one consumer, no lock; the memory is drawn in layout.py.
+
+Producer (engine): records go in behind a private tail and become visible together at `publish`: the commit slot
+first, then `tail` (release), then a full fence, then a look at `parked`, and a futex wake only if it is set.
+A full ring drops: the record is counted, and a gap record goes in before anything else does. GAP_RESERVE bytes
+are never used for data, so the first gap always finds room; a clock frame never passes an owed gap.
+
+Consumer (worker): `peek` walks records from its own position; `release` gives space back, which it does only
+after a checkpoint. It sleeps in `park`: parked = 1, a full fence, one more look at `tail`, then the futex.
+"""
+
+import numpy as np
+
+from . import layout
+from .atomics import (
+    CLOCK_BOOTTIME,
+    CLOCK_REALTIME,
+    clock_ns,
+    copy_bytes,
+    fence_seq_cst,
+    futex_wait,
+    futex_wake,
+    load_acquire,
+    load_relaxed,
+    store_relaxed,
+    store_release,
+)
+from .compiled import kernel
+from .layout import Reason, Record, Venue, Words
+
+_CAPACITY = layout.CAPACITY
+_TAIL = layout.TAIL
+_PRIVATE = layout.TAIL_PRIVATE
+_CACHED = layout.HEAD_CACHED
+_NEXT = layout.NEXT_SEQUENCE
+_DELIVERED = layout.DELIVERED
+_DROPPED = layout.DROPPED
+_OWED_GAP = layout.OWED_GAP
+_OWED_COUNT = layout.OWED_COUNT
+_OWED_FIRST = layout.OWED_COUNT + 1
+_UNPUBLISHED = layout.OWED_COUNT + 2  # records behind the private tail that the worker should be woken for
+_PENDING = layout.OWED_COUNT + 3  # records behind the private tail, clock frames too
+_TURN = layout.OWED_COUNT + 4  # which commit slot is next
+_VENUE = layout.OWED_COUNT + 5
+_SCRATCH = layout.OWED_COUNT + 6  # two words for clock_gettime
+_SIGNAL = layout.SIGNAL
+_COMMIT = layout.COMMIT
+_HEAD = layout.HEAD
+_PARKED = layout.PARKED
+_LINE = layout.WORDS_A_LINE
+_DATA = layout.DATA_WORD
+_DATA_BYTE = layout.CONTROL_BYTES
+_HEADER = layout.RECORD_BYTES
+_RESERVE = layout.GAP_RESERVE
+
+_PAD = int(Record.PAD)
+_RECORD_DATA = int(Record.DATA)
+_RECORD_CHUNK = int(Record.CHUNK)
+_RECORD_CLOCK = int(Record.CLOCK)
+_RECORD_GAP = int(Record.GAP)
+_RECORD_CONFIG = int(Record.CONFIG)
+
+_REASON_DROPPED = int(Reason.DROPPED)
+_REASON_OVERSIZE = int(Reason.OVERSIZE)
+_REASON_PAUSED = int(Reason.ENGINE_PAUSED)
+_REASON_CLOSED = int(Reason.CLOSED)
+
+_GAP_BYTES = layout.GAP.itemsize
+
+# What `peek` says of a record; it fills a row of this many words.
+PEEK_WORDS = 10
+AT, SIZE, KIND, SEQUENCE, RECV, WALL, VENUE, CHUNKS, CHUNK, AFTER = range(PEEK_WORDS)
+
+
+@kernel
+def record_bytes(size: int) -> int:
+    """Ring bytes of a record with `size` payload bytes: header, payload, at least one zero, to 8 bytes."""
+    return _HEADER + ((size + 8) & ~7)
+
+
+@kernel
+def _place(words: Words, need: int, reserve: int) -> int:
+    """The private tail at which `need` bytes lie in one piece, padding written; -1 when there is no room."""
+    capacity = words[_CAPACITY]
+    tail = words[_PRIVATE]
+    to_end = capacity - (tail & (capacity - 1))
+    pad = to_end if need > to_end else 0
+    if tail + pad + need + reserve - words[_CACHED] > capacity:
+        words[_CACHED] = load_acquire(words, _HEAD)
+        if tail + pad + need + reserve - words[_CACHED] > capacity:
+            return -1
+    if pad > 0:
+        words[_DATA + ((tail & (capacity - 1)) >> 3)] = (_PAD << 32) | pad
+        tail += pad
+    words[_PRIVATE] = tail + need
+    return tail  # type: ignore[no-any-return]
+
+
+@kernel
+def _head(words: Words, tail: int, size: int, kind: int, sequence: int, chunks: int, chunk: int) -> int:
+    """Write a record's header, stamped with both clocks, and the zeros behind it; the word where its payload goes."""
+    word = _DATA + ((tail & (words[_CAPACITY] - 1)) >> 3)
+    words[word] = (kind << 32) | size
+    words[word + 1] = sequence
+    words[word + 2] = clock_ns(words, _SCRATCH, CLOCK_BOOTTIME)
+    words[word + 3] = clock_ns(words, _SCRATCH, CLOCK_REALTIME)
+    words[word + 4] = (words[_VENUE] << 32) | (chunks << 16) | chunk
+    words[word + ((_HEADER + size) >> 3)] = 0  # the payload is copied over the front of this word
+    return word + (_HEADER >> 3)
+
+
+@kernel
+def _put_owed(words: Words) -> bool:
+    """Write the gap record that is owed, if one is; False while it finds no room."""
+    if words[_OWED_GAP] == 0:
+        return True
+    tail = _place(words, record_bytes(_GAP_BYTES), 0)
+    if tail < 0:
+        return False
+    sequence = words[_NEXT]
+    words[_NEXT] = sequence + 1
+    word = _head(words, tail, _GAP_BYTES, _RECORD_GAP, sequence, 1, 0)
+    words[word] = words[_OWED_GAP]
+    words[word + 1] = words[_OWED_COUNT]
+    words[word + 2] = words[_DROPPED]
+    words[word + 3] = words[_OWED_FIRST]
+    words[_OWED_GAP] = 0
+    words[_OWED_COUNT] = 0
+    words[_OWED_FIRST] = 0
+    words[_UNPUBLISHED] += 1
+    words[_PENDING] += 1
+    return True
+
+
+@kernel
+def _drop(words: Words, reason: int, sequence: int) -> None:
+    if words[_OWED_GAP] == 0 or words[_OWED_GAP] == _REASON_PAUSED:
+        words[_OWED_GAP] = reason
+    if words[_OWED_COUNT] == 0:
+        words[_OWED_FIRST] = sequence
+    words[_OWED_COUNT] += 1
+    words[_DROPPED] += 1
+
+
+@kernel
+def push(words: Words, payload: bytes) -> bool:
+    """Put one delivered hub message in; False when it was dropped, which is counted and owed a gap record."""
+    words[_DELIVERED] += 1
+    fits = _put_owed(words)
+    sequence = words[_NEXT]
+    words[_NEXT] = sequence + 1
+    size = len(payload)
+    capacity = words[_CAPACITY]
+    if size > capacity // 2:
+        _drop(words, _REASON_OVERSIZE, sequence)
+        return False
+    if not fits:
+        _drop(words, _REASON_DROPPED, sequence)
+        return False
+    if size <= capacity // 8:
+        tail = _place(words, record_bytes(size), _RESERVE)
+        if tail < 0:
+            _drop(words, _REASON_DROPPED, sequence)
+            return False
+        word = _head(words, tail, size, _RECORD_DATA, sequence, 1, 0)
+        copy_bytes(words, word * 8, payload, 0, size)
+    else:
+        each = capacity // 8 - _HEADER - 8
+        chunks = (size + each - 1) // each
+        before = words[_PRIVATE]
+        for chunk in range(chunks):
+            start = chunk * each
+            part = min(each, size - start)
+            tail = _place(words, record_bytes(part), _RESERVE)
+            if tail < 0:  # all or nothing: what was written is behind the private tail, so nobody saw it
+                words[_PRIVATE] = before
+                words[_NEXT] = sequence + 1
+                _drop(words, _REASON_DROPPED, sequence)
+                return False
+            word = _head(words, tail, part, _RECORD_CHUNK, sequence, chunks, chunk)
+            copy_bytes(words, word * 8, payload, start, part)
+    words[_UNPUBLISHED] += 1
+    words[_PENDING] += 1
+    return True
+
+
+@kernel
+def put_plain(words: Words, payload: bytes, kind: int) -> bool:
+    """Put a clock or config record in, never ahead of an owed gap; False when there was no room."""
+    if not _put_owed(words):
+        return False
+    size = len(payload)
+    tail = _place(words, record_bytes(size), _RESERVE)
+    if tail < 0:
+        return False
+    sequence = words[_NEXT]
+    words[_NEXT] = sequence + 1
+    word = _head(words, tail, size, kind, sequence, 1, 0)
+    copy_bytes(words, word * 8, payload, 0, size)
+    words[_PENDING] += 1
+    if kind != _RECORD_CLOCK:
+        words[_UNPUBLISHED] += 1
+    return True
+
+
+@kernel
+def put_gap(words: Words, reason: int) -> None:
+    """Put a gap record in, or owe it; an owed gap that already asks for a snapshot keeps its reason, but for CLOSED."""
+    if words[_OWED_GAP] == 0 or words[_OWED_GAP] == _REASON_PAUSED or reason == _REASON_CLOSED:
+        words[_OWED_GAP] = reason
+    _put_owed(words)
+
+
+@kernel
+def publish(words: Words) -> bool:
+    """Make all that was put in visible, and wake the worker if it sleeps and there is more than a clock frame."""
+    _put_owed(words)
+    if words[_PENDING] == 0:
+        return False
+    slot = _COMMIT + _LINE * (words[_TURN] & 1)
+    words[slot + 1] = words[_NEXT]
+    words[slot + 2] = words[_DELIVERED]
+    words[slot + 3] = words[_DROPPED]
+    store_release(words, slot, words[_PRIVATE])
+    words[_TURN] += 1
+    store_release(words, _TAIL, words[_PRIVATE])
+    wake = words[_UNPUBLISHED] > 0
+    words[_PENDING] = 0
+    words[_UNPUBLISHED] = 0
+    if wake:
+        fence_seq_cst()  # SYNC parking: tail before parked, here and in `park`
+        if load_relaxed(words, _PARKED) != 0:
+            store_release(words, _SIGNAL, words[_SIGNAL] + 1)
+            futex_wake(words, _SIGNAL)
+            return True
+    return False
+
+
+@kernel
+def resume(words: Words, first_sequence: int, venue: int) -> None:
+    """Make a (new) producer's private words from what is published; records never published are gone.
+
+    The commit slot whose tail is the published tail tells what was true then. Drops that were counted but whose
+    gap never went in are kept, with their sequences, so that delivered = applied + refused + dropped +
+    quarantined stays exact.
+    """
+    tail = load_acquire(words, _TAIL)
+    owed = 0
+    if tail == 0:
+        words[_NEXT] = first_sequence
+        words[_DELIVERED] = 0
+        words[_DROPPED] = 0
+    else:
+        slot = _COMMIT
+        if words[slot] != tail:
+            slot += _LINE
+        owed = words[_DROPPED] - words[slot + 3]
+        words[_NEXT] = words[slot + 1] + owed
+        words[_DELIVERED] = words[slot + 2] + owed
+        words[_TURN] = 1 if slot == _COMMIT else 0
+    words[_VENUE] = venue
+    words[_PRIVATE] = tail
+    words[_CACHED] = load_acquire(words, _HEAD)
+    words[_OWED_COUNT] = owed
+    words[_OWED_FIRST] = words[_NEXT] - owed if owed > 0 else 0
+    words[_OWED_GAP] = _REASON_DROPPED if owed > 0 else 0
+    words[_PENDING] = 0
+    words[_UNPUBLISHED] = 0
+
+
+@kernel
+def peek(words: Words, position: int, tail: int, row: Words) -> bool:
+    """Fill `row` (PEEK_WORDS) with the record at `position`, padding skipped; False when `tail` is reached.
+
+    AT is the payload's first byte counted from the start of `words`; AFTER the position behind the record.
+    """
+    capacity = words[_CAPACITY]
+    while position < tail:
+        place = position & (capacity - 1)
+        word = _DATA + (place >> 3)
+        first = words[word]
+        kind = (first >> 32) & 0xFFFFFFFF
+        size = first & 0xFFFFFFFF
+        if kind == _PAD:
+            position += size
+            continue
+        row[AT] = _DATA_BYTE + place + _HEADER
+        row[SIZE] = size
+        row[KIND] = kind
+        row[SEQUENCE] = words[word + 1]
+        row[RECV] = words[word + 2]
+        row[WALL] = words[word + 3]
+        last = words[word + 4]
+        row[VENUE] = last >> 32
+        row[CHUNKS] = (last >> 16) & 0xFFFF
+        row[CHUNK] = last & 0xFFFF
+        row[AFTER] = position + record_bytes(size)
+        return True
+    return False
+
+
+@kernel
+def release(words: Words, position: int) -> None:
+    """Give the space below `position` back to the engine."""
+    store_release(words, _HEAD, position)
+
+
+@kernel
+def park(words: Words, position: int, timeout_ns: int, scratch: Words) -> bool:
+    """Sleep until the engine publishes more than clock frames, or `timeout_ns` is over; True when there is more."""
+    seen = load_acquire(words, _SIGNAL)
+    store_relaxed(words, _PARKED, 1)
+    fence_seq_cst()  # SYNC parking
+    if load_acquire(words, _TAIL) == position:
+        futex_wait(words, _SIGNAL, seen, timeout_ns, scratch)
+    store_relaxed(words, _PARKED, 0)
+    return load_acquire(words, _TAIL) != position
+
+
+class RingWriter:
+    """The engine's end of one ring. Its only writer; on a ring that is not fresh it goes on where it was left."""
+
+    __slots__ = ("_words", "fresh")
+
+    def __init__(self, words: Words, generation: int, venue: Venue = Venue.PROJECTX) -> None:
+        """`words`: the region of that name of a writable Kind.RING segment."""
+        self._words = words.view(np.int64)
+        self.fresh = int(self._words[_TAIL]) == 0
+        resume(self._words, generation << layout.GENERATION_SHIFT, int(venue))
+
+    def push(self, payload: bytes) -> bool:
+        """Put one hub message in, visible after `publish`; False when it was dropped (counted, a gap is owed)."""
+        return push(self._words, payload)
+
+    def publish(self) -> bool:
+        """Make what was put in visible; True when a sleeping worker was woken. Clock frames alone wake nobody."""
+        return publish(self._words)
+
+    def gap(self, reason: Reason) -> None:
+        """Say that the stream is not whole from here on; goes in before anything pushed after it."""
+        put_gap(self._words, int(reason))
+
+    def clock(self) -> bool:
+        """A clock frame; left out, uncounted, when there is no room."""
+        return put_plain(self._words, b"", _RECORD_CLOCK)
+
+    def configure(self, config: bytes) -> bool:
+        """The instrument's contract and increments: the bytes of one layout.CONFIG row. False: no room, try again."""
+        if len(config) != layout.CONFIG.itemsize:
+            raise ValueError(f"a config record has {layout.CONFIG.itemsize} bytes, not {len(config)}")
+        return put_plain(self._words, config, _RECORD_CONFIG)
+
+    @property
+    def resync_wanted(self) -> int:
+        """How often the worker has asked for a snapshot."""
+        return int(self._words[layout.RESYNC_WANTED])
+
+    @property
+    def delivered(self) -> int:
+        """Hub messages that were handed to this ring, dropped ones too."""
+        return int(self._words[_DELIVERED])
+
+    @property
+    def dropped(self) -> int:
+        return int(self._words[_DROPPED])
+
+    @property
+    def pending(self) -> int:
+        """Records put in and not yet published."""
+        return int(self._words[_PENDING])
+
+    @property
+    def backlog_bytes(self) -> int:
+        """Bytes published and not yet released by the worker."""
+        return int(self._words[_TAIL] - self._words[_HEAD])
