@@ -16,7 +16,7 @@ from numba.core import config
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
-_OPTIONS: dict[str, Any] = {"boundscheck": False, "nogil": True, "cache": True, "error_model": "numpy"}
+_OPTIONS: dict[str, Any] = {"boundscheck": False, "nogil": True, "cache": True, "error_model": "numpy", "no_cfunc_wrapper": True}
 
 
 def source_hash() -> str:
