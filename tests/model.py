@@ -1,0 +1,291 @@
+"""The engine's truth in plain Python: slow and obvious, and sharing nothing with what it checks.
+
+It imports the standard library only. A hub message (projectx-gateway.md 6.3 and 8) becomes tuples of decimals; a book
+is two dicts of price to size. Numbers are the decimals that their doubles print as, since that is what the venue sends.
+"""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from decimal import ROUND_HALF_EVEN, Decimal
+from typing import Any, NamedTuple, TypeGuard
+
+
+class Refused(Exception):
+    """The message says nothing that a book could be made of."""
+
+
+class Entry(NamedTuple):
+    """One depth entry; of types that set no level price and size are None."""
+
+    type: int
+    price: Decimal | None
+    size: Decimal | None
+    stamp_ns: int
+
+
+class Trade(NamedTuple):
+    price: Decimal
+    size: Decimal
+    side: int  # 0 bought, 1 sold
+    stamp_ns: int
+
+
+class Quote(NamedTuple):
+    """The fields that one quote carries, under our names, and its stamp."""
+
+    fields: dict[str, Decimal | int]
+    stamp_ns: int
+
+
+Event = list[Entry] | list[Trade] | list[Quote]
+
+BID_TYPES = {2, 4, 9}
+ASK_TYPES = {1, 3, 10}
+PRICES = {"last", "bid", "ask", "open", "high", "low"}
+QUOTE_NAMES = {
+    "lastPrice": "last",
+    "bestBid": "bid",
+    "bestAsk": "ask",
+    "open": "open",
+    "high": "high",
+    "low": "low",
+    "volume": "volume",
+    "change": "change",
+    "changePercent": "change_percent",
+}
+
+
+def decode(message: str, contract: str, price_decimals: int = 9, size_decimals: int = 0) -> tuple[str, Event]:
+    """What the message says: the name of its event, and its entries, trades or quotes. Raises Refused.
+
+    The decimals are those that the engine counts prices and sizes in: what then needs more than 64 bits is refused.
+    """
+    try:
+        top = json.loads(message, parse_float=_double, parse_constant=_refuse_constant)
+    except ValueError:
+        raise Refused("not JSON") from None
+    if not isinstance(top, dict) or not _whole(top.get("type")) or top["type"] != 1:
+        raise Refused("not an invocation")
+    target, arguments = top.get("target"), top.get("arguments")
+    if target not in ("GatewayDepth", "GatewayTrade", "GatewayQuote"):
+        raise Refused("not an event we know")
+    if not isinstance(arguments, list) or len(arguments) != 2 or arguments[0] != contract:
+        raise Refused("not our contract and a payload")
+    items = arguments[1] if isinstance(arguments[1], list) else [arguments[1]]
+    if not all(isinstance(item, dict) for item in items):
+        raise Refused("not objects")
+    if target == "GatewayDepth":
+        return target, [_entry(item, price_decimals, size_decimals) for item in items]
+    if target == "GatewayTrade":
+        return target, [_trade(item, price_decimals, size_decimals) for item in items]
+    return target, [_quote(item, price_decimals, size_decimals) for item in items]
+
+
+def _double(text: str) -> Decimal:
+    return Decimal(repr(float(text)))
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(name)
+
+
+def _whole(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and -(2**63) <= value < 2**63
+
+
+def _number(value: object, decimals: int) -> Decimal:
+    if isinstance(value, bool) or not isinstance(value, int | Decimal):
+        raise Refused("not a number")
+    if not -(2**63) <= Decimal(value) * 10**decimals < 2**63:
+        raise Refused("too large")
+    return Decimal(value)
+
+
+def _size(value: object, decimals: int) -> Decimal:
+    size = _number(value, decimals)
+    if size < 0:
+        raise Refused("negative size")
+    return size
+
+
+def _stamp(value: object) -> int | None:
+    """A stamp as nanoseconds since 1970, None if there is none."""
+    if value is None:
+        return None
+    if not isinstance(value, str) or not value.isascii():
+        raise Refused("not a stamp")
+    clock, rest, decimals = value[:19], value[19:], ""
+    if rest.startswith("."):
+        decimals = rest[1:].split("Z")[0].split("+")[0].split("-")[0]
+        rest = rest[1 + len(decimals) :]
+        if not decimals.isdigit() or len(decimals) > 9:
+            raise Refused("not a stamp")
+    try:
+        # strptime takes one digit for two: what it read must print as it came.
+        moment = datetime.strptime(clock, "%Y-%m-%dT%H:%M:%S")
+        if moment.isoformat() != clock or not 1970 <= moment.year <= 2261:
+            raise Refused("not a stamp of our time")
+        if rest not in ("", "Z"):
+            zone = datetime.strptime(rest[1:], "%H:%M")
+            if rest[0] not in "+-" or zone.strftime("%H:%M") != rest[1:]:
+                raise Refused("not a zone")
+            offset = timedelta(hours=zone.hour, minutes=zone.minute)
+            moment += offset if rest[0] == "-" else -offset
+    except ValueError:
+        raise Refused("not a stamp") from None
+    since = moment - datetime(1970, 1, 1)
+    if since < timedelta(0):
+        raise Refused("before 1970")
+    return (since.days * 86400 + since.seconds) * 10**9 + int((decimals + "000000000")[:9])
+
+
+def _entry(item: dict[str, Any], price_decimals: int, size_decimals: int) -> Entry:
+    kind = item.get("type")
+    if not _whole(kind):
+        raise Refused("no type")
+    stamp_ns = _stamp(item.get("timestamp")) or 0
+    if kind not in BID_TYPES | ASK_TYPES:
+        return Entry(kind, None, None, stamp_ns)
+    price, size = _number(item.get("price"), price_decimals), _size(item.get("volume"), size_decimals)
+    return Entry(kind, price, size, stamp_ns)
+
+
+def _trade(item: dict[str, Any], price_decimals: int, size_decimals: int) -> Trade:
+    side = item.get("type")
+    if not _whole(side) or side not in (0, 1):
+        raise Refused("no side")
+    price, size = _number(item.get("price"), price_decimals), _size(item.get("volume"), size_decimals)
+    return Trade(price, size, side, _stamp(item.get("timestamp")) or 0)
+
+
+def _quote(item: dict[str, Any], price_decimals: int, size_decimals: int) -> Quote:
+    fields: dict[str, Decimal | int] = {}
+    for name, ours in QUOTE_NAMES.items():
+        value = item.get(name)
+        if value is None:
+            continue
+        if name == "volume":
+            fields[ours] = _size(value, size_decimals)
+        elif name in ("change", "changePercent"):
+            fields[ours] = _number(value, 9).quantize(Decimal("1e-9"), ROUND_HALF_EVEN)
+        else:
+            fields[ours] = _number(value, price_decimals)
+    updated_ns, stamp_ns = _stamp(item.get("lastUpdated")), _stamp(item.get("timestamp"))
+    if updated_ns is None:
+        updated_ns = stamp_ns
+    if updated_ns is not None:
+        fields["updated_ns"] = updated_ns
+    return Quote(fields, updated_ns or 0)
+
+
+@dataclass
+class Book:
+    """One instrument: two sides, the tape, the merged quote, and whether the book may be believed.
+
+    It is synced by a list led by Reset, or by one with both sides that is longer than `floor` and than any increment
+    it took; what comes before is thrown away. It is lost again, until the next such list, by a gap (`lose`), a price
+    or size off the grid, of depth or of a trade, or a crossed book.
+    """
+
+    tick: Decimal
+    step: Decimal = Decimal(1)  # of sizes
+    floor: int = 24
+    bids: dict[Decimal, Decimal] = field(default_factory=dict)
+    asks: dict[Decimal, Decimal] = field(default_factory=dict)
+    synced: bool = False
+    longest_increment: int = 0
+    stamp_ns: int = 0  # of the last depth list that was applied
+    tape: list[Trade] = field(default_factory=list)
+    quote: dict[str, Decimal | int] = field(default_factory=dict)
+
+    @property
+    def live(self) -> bool:
+        return self.synced and bool(self.bids) and bool(self.asks) and not self.crossed
+
+    @property
+    def crossed(self) -> bool:
+        return bool(self.bids) and bool(self.asks) and max(self.bids) >= min(self.asks)
+
+    def best_bids(self, count: int | None = None) -> list[tuple[Decimal, Decimal]]:
+        return sorted(self.bids.items(), reverse=True)[:count]
+
+    def best_asks(self, count: int | None = None) -> list[tuple[Decimal, Decimal]]:
+        return sorted(self.asks.items())[:count]
+
+    def apply(self, target: str, event: Event) -> None:
+        """What `decode` gave, in the order of arrival."""
+        if target == "GatewayDepth":
+            self.depth([item for item in event if isinstance(item, Entry)])
+        elif target == "GatewayTrade":
+            self.trade([item for item in event if isinstance(item, Trade)])
+        else:
+            self.merge([item for item in event if isinstance(item, Quote)])
+
+    def lose(self) -> None:
+        """Something was missed: only a snapshot helps."""
+        self.synced = False
+
+    def depth(self, entries: Sequence[Entry]) -> None:
+        reset = bool(entries) and entries[0].type == 6
+        if not self.synced and not reset and not self._is_whole_book(entries):
+            return
+        if any(self._off_grid(entry.price, entry.size) for entry in entries):
+            self.lose()
+            return
+        if reset or not self.synced:
+            self.bids.clear()
+            self.asks.clear()
+            self.synced = True
+        else:
+            self.longest_increment = max(self.longest_increment, len(entries))
+        for entry in entries:
+            self._entry(entry)
+        if entries and entries[-1].stamp_ns:
+            self.stamp_ns = entries[-1].stamp_ns
+        if self.crossed:
+            self.lose()
+
+    def _off_grid(self, price: Decimal | None, size: Decimal | None) -> bool:
+        return price is not None and size is not None and bool(price % self.tick or size % self.step)
+
+    def _is_whole_book(self, entries: Sequence[Entry]) -> bool:
+        bids = any(entry.type in BID_TYPES and entry.size for entry in entries)
+        asks = any(entry.type in ASK_TYPES and entry.size for entry in entries)
+        return bids and asks and len(entries) > max(self.floor, self.longest_increment)
+
+    def _entry(self, entry: Entry) -> None:
+        """By the table of projectx-gateway.md 8.4: the size is the level's new size, 0 removes just that level."""
+        if entry.type == 6:
+            self.bids.clear()
+            self.asks.clear()
+        if entry.price is None or entry.size is None:
+            return
+        price = entry.price
+        side = self.bids if entry.type in BID_TYPES else self.asks
+        if entry.size == 0:
+            side.pop(price, None)
+            return
+        side[price] = entry.size
+        if entry.type in (4, 9):
+            self.bids = {p: size for p, size in self.bids.items() if p <= price}
+        if entry.type in (3, 10):
+            self.asks = {p: size for p, size in self.asks.items() if p >= price}
+        if entry.type == 9:
+            self.asks = {p: size for p, size in self.asks.items() if p > price}
+        if entry.type == 10:
+            self.bids = {p: size for p, size in self.bids.items() if p < price}
+
+    def trade(self, trades: Sequence[Trade]) -> None:
+        if any(self._off_grid(trade.price, trade.size) for trade in trades):
+            self.lose()
+            return
+        self.tape.extend(trades)
+
+    def merge(self, quotes: Sequence[Quote]) -> None:
+        """Fields that come replace those that were; a number off the grid is left out."""
+        for name, value in (pair for quote in quotes for pair in quote.fields.items()):
+            if (name in PRICES and value % self.tick) or (name == "volume" and value % self.step):
+                continue
+            self.quote[name] = value

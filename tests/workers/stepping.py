@@ -1,0 +1,50 @@
+"""Stop another process between two of its instructions (ptrace), to kill it exactly where its memory is half written."""
+
+import ctypes
+import os
+import signal
+from collections.abc import Callable
+
+_LIBC = ctypes.CDLL(None, use_errno=True)
+_LIBC.ptrace.restype = ctypes.c_long
+_SINGLESTEP, _CONT, _SEIZE, _INTERRUPT = 9, 7, 0x4206, 0x4207
+
+
+def _ptrace(request: int, pid: int, data: int = 0) -> None:
+    if _LIBC.ptrace(ctypes.c_long(request), ctypes.c_long(pid), ctypes.c_void_p(0), ctypes.c_void_p(data)) < 0:
+        raise OSError(ctypes.get_errno(), f"ptrace request {request} of process {pid} failed")
+
+
+class Stepper:
+    """A tracee that is stopped; it must be a child of this process. Raises OSError where ptrace is forbidden."""
+
+    def __init__(self, pid: int) -> None:
+        self.pid = pid
+        _ptrace(_SEIZE, pid)
+        _ptrace(_INTERRUPT, pid)
+        self._wait()
+
+    def step_until(self, inside: Callable[[], bool], limit_steps: int) -> bool:
+        """Single-step until `inside()`; False when the limit came first."""
+        for _ in range(limit_steps):
+            if inside():
+                return True
+            self.step()
+        return inside()
+
+    def step(self) -> None:
+        _ptrace(_SINGLESTEP, self.pid)
+        self._wait()
+
+    def kill(self) -> None:
+        """SIGKILL, and reap."""
+        os.kill(self.pid, signal.SIGKILL)
+        while True:
+            _, status = os.waitpid(self.pid, 0)
+            if os.WIFSIGNALED(status):
+                return
+
+    def _wait(self) -> None:
+        _, status = os.waitpid(self.pid, 0)
+        if not os.WIFSTOPPED(status):
+            raise ProcessLookupError(f"process {self.pid} ended while it was stepped: status {status}")

@@ -1,0 +1,361 @@
+"""The hot path: one nopython call applies a batch of ring records and publishes the result.
+
+For each record: note its sequence in `begun`, decode, apply, commit its tape and quote rows. Then, once a batch:
+a cell, `through`, the wish for a resync, the wake-up, and a checkpoint when one is due; only then is ring space
+released. What the kernel cannot take alone (a record the scanner refuses, a config record, a chunk, a record to
+be set aside) ends the call with a code; Python does that one record in its place and calls again.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+
+from shm import layout
+from shm.atomics import boottime_ns, load_acquire, store_relaxed, store_release
+from shm.cells import count_latency, move_through, pay_owed_wake, publish_cell, wake_readers
+from shm.checkpoint import write_slot
+from shm.compiled import kernel
+from shm.layout import Reason, Record, Rows, State, Words
+from shm.ring import AFTER, AT, KIND, RECV, SEQUENCE, SIZE, WALL, park, peek, release
+from shm.rows import announce, commit
+
+from . import rules
+from .decode import rows as decoded
+from .decode.projectx import decode
+
+MAX_BATCH = 4096
+CHECKPOINT_EVERY_NS = 10_000_000
+_POLL_NS = 100_000_000  # every wait returns to Python within this, so that signals work
+
+IDLE, MORE, SLOW, CONFIGURE, CHUNKED, SET_ASIDE = range(6)
+
+# Private notes of one worker: nothing here outlives the process.
+NOTES = 16
+(
+    POSITION,  # ring position of the next record to look at
+    DIRTY,  # records applied since the last cell
+    DUE_FROM,  # boottime of the first unreleased data record: its checkpoint is due 10 ms later; 0 if none
+    PUBLISH_FROM,  # no cell before the state's sequence is at least this: readers never see a book go back
+    TAPE_THROUGH,  # sequence of the newest committed tape row: rows of records up to it are there already
+    QUOTE_THROUGH,
+    BATCH_MAX_FRAMES,
+    BATCH_MAX_NS,
+    QUARANTINE,  # how many sequences to set aside; they stand in `set_aside`
+    SPIN_NS,
+    RELEASED,  # ring position released
+) = range(11)
+
+_RECORD_DATA = int(Record.DATA)
+_RECORD_CHUNK = int(Record.CHUNK)
+_RECORD_CLOCK = int(Record.CLOCK)
+_RECORD_GAP = int(Record.GAP)
+_RECORD_CONFIG = int(Record.CONFIG)
+_EVENT_DEPTH = decoded.EVENT_DEPTH
+_EVENT_TRADE = decoded.EVENT_TRADE
+_OP_OFF_GRID = int(decoded.Op.OFF_GRID)
+_REFUSED = int(Reason.REFUSED)
+_QUARANTINED = int(Reason.QUARANTINED)
+_OFF_GRID = int(Reason.OFF_GRID)
+_LIVE = int(State.LIVE)
+_TAIL = layout.TAIL
+_BEGUN = layout.BEGUN
+_HEARTBEAT = layout.HEARTBEAT
+_RESYNC_WANTED = layout.RESYNC_WANTED
+_TAPE_INTENT = layout.TAPE_INTENT
+_TAPE_COUNT = layout.TAPE_COUNT
+_QUOTE_INTENT = layout.QUOTE_INTENT
+_QUOTE_COUNT = layout.QUOTE_COUNT
+
+
+class Memory(NamedTuple):
+    """Every array that one worker works on: the two mapped segments, then what is private to it."""
+
+    ring: Words  # int64 words of the ring segment
+    ring_bytes: Rows  # the same as uint8
+    control: Words
+    cell_words: Words
+    cells: Rows
+    cell_levels: Rows
+    state: Rows
+    levels: Rows
+    slot_words: Words
+    slots: Rows
+    slot_levels: Rows
+    tape: Rows
+    quotes: Rows
+    changed: Words
+    rows: Rows  # decoded.ROW, private
+    header: Words
+    contract: Rows  # uint8, the contract id that a message must name
+    notes: Words
+    received: Words  # recv_ns of the records of this batch
+    set_aside: Words
+    record: Words  # what `peek` said of the current record
+    scratch: Words
+
+
+@kernel
+def _append_trades(m: Memory, n: int) -> bool:
+    """The trades of one record onto the tape, unless they are there; False when a price is off the grid."""
+    s = m.state[0]
+    for i in range(n):
+        if m.rows[i].op == _OP_OFF_GRID or m.rows[i].price % s.price_increment != 0:
+            return False
+        if m.rows[i].size % s.size_increment != 0:
+            return False
+    if n > 0:
+        s.last_price = m.rows[n - 1].price // s.price_increment
+        s.last_size = m.rows[n - 1].size // s.size_increment
+        s.last_side = m.rows[n - 1].side
+        s.trade_ns = m.rows[n - 1].venue_ns
+        s.trades += n
+        if s.trade_ns != 0:
+            rules.note_lag(m.state, s.trade_ns)
+    if n == 0 or s.sequence <= m.notes[TAPE_THROUGH]:
+        return True
+    first = m.control[_TAPE_COUNT]
+    announce(m.control, _TAPE_INTENT, first + n)
+    for i in range(n):
+        row = m.tape[(first + i) & (len(m.tape) - 1)]
+        row.sequence = s.sequence
+        row.index = i
+        row.venue_ns = m.rows[i].venue_ns
+        row.recv_ns = s.recv_ns
+        row.price = m.rows[i].price // s.price_increment
+        row.size = m.rows[i].size // s.size_increment
+        row.side = m.rows[i].side
+    commit(m.control, _TAPE_COUNT, first + n)
+    m.notes[TAPE_THROUGH] = s.sequence
+    return True
+
+
+@kernel
+def _append_quote(m: Memory) -> None:
+    """A quote row, if the best of a side or the state changed through this record and the row is not there."""
+    s = m.state[0]
+    bid = np.int64(0)
+    bid_size = np.int64(0)
+    ask = np.int64(0)
+    ask_size = np.int64(0)
+    if s.n_bids > 0:
+        bid = m.levels[0, s.n_bids - 1].price
+        bid_size = m.levels[0, s.n_bids - 1].size
+    if s.n_asks > 0:
+        ask = m.levels[1, s.n_asks - 1].price
+        ask_size = m.levels[1, s.n_asks - 1].size
+    same = bid == s.best_bid and bid_size == s.best_bid_size and ask == s.best_ask and ask_size == s.best_ask_size
+    if same and s.quoted_state == s.state:
+        return
+    s.best_bid = bid
+    s.best_bid_size = bid_size
+    s.best_ask = ask
+    s.best_ask_size = ask_size
+    s.quoted_state = s.state
+    if s.sequence <= m.notes[QUOTE_THROUGH]:
+        return
+    first = m.control[_QUOTE_COUNT]
+    announce(m.control, _QUOTE_INTENT, first + 1)
+    row = m.quotes[first & (len(m.quotes) - 1)]
+    row.sequence = s.sequence
+    row.state = s.state
+    row.venue_ns = s.venue_ns
+    row.recv_ns = s.recv_ns
+    row.bid = bid
+    row.bid_size = bid_size
+    row.ask = ask
+    row.ask_size = ask_size
+    commit(m.control, _QUOTE_COUNT, first + 1)
+    m.notes[QUOTE_THROUGH] = s.sequence
+
+
+@kernel
+def take_stamps(m: Memory) -> None:
+    """Make the record the one that the state goes through: its sequence and its receive times."""
+    s = m.state[0]
+    s.sequence = m.record[SEQUENCE]
+    s.recv_ns = m.record[RECV]
+    s.wall_ns = m.record[WALL]
+
+
+@kernel
+def end_record(m: Memory) -> None:
+    """Everything after the rules: state, quote row, resync wish, and the position that a successor goes on from."""
+    rules.judge_state(m.state)
+    _append_quote(m)
+    m.state[0].position = m.record[AFTER]
+    m.notes[POSITION] = m.record[AFTER]
+    if m.notes[DIRTY] < MAX_BATCH:
+        m.received[m.notes[DIRTY]] = m.record[RECV]
+    m.notes[DIRTY] += 1
+    if m.notes[DUE_FROM] == 0:
+        m.notes[DUE_FROM] = boottime_ns(m.scratch) + CHECKPOINT_EVERY_NS
+
+
+@kernel
+def finish_rows(m: Memory, event: int, n: int, fast: bool) -> None:
+    """Apply one decoded data record, whichever path decoded it."""
+    take_stamps(m)
+    s = m.state[0]
+    whole = True
+    if event == _EVENT_DEPTH:
+        rules.apply_depth(m.state, m.levels[0], m.levels[1], m.rows, n)
+    elif event == _EVENT_TRADE:
+        whole = _append_trades(m, n)
+    else:
+        rules.apply_quote(m.state, m.rows, n)
+    if whole:
+        s.applied += 1
+    else:
+        s.refused += 1
+        rules.unsync(m.state, _OFF_GRID, True)
+    if fast:
+        s.fast_records += 1
+    else:
+        s.slow_records += 1
+    end_record(m)
+
+
+@kernel
+def finish_refused(m: Memory, stale: bool) -> None:
+    """A data record that cannot be read: counted; if it may have been depth, the book is no longer known."""
+    take_stamps(m)
+    m.state[0].refused += 1
+    m.state[0].slow_records += 1
+    if stale:
+        rules.unsync(m.state, _REFUSED, True)
+    end_record(m)
+
+
+@kernel
+def finish_set_aside(m: Memory) -> None:
+    """A data record that killed two workers running: skipped, counted, and the book asks for a snapshot."""
+    take_stamps(m)
+    m.state[0].quarantined += 1
+    rules.unsync(m.state, _QUARANTINED, True)
+    end_record(m)
+
+
+@kernel
+def _is_set_aside(m: Memory, sequence: int) -> bool:
+    for i in range(m.notes[QUARANTINE]):
+        if m.set_aside[i] == sequence:
+            return True
+    return False
+
+
+@kernel
+def _apply_next(m: Memory) -> int:
+    """Apply the record in `m.record`; MORE, or the code of what only Python can do with it."""
+    kind = m.record[KIND]
+    if kind == _RECORD_CLOCK:
+        take_stamps(m)
+        m.state[0].position = m.record[AFTER]
+        m.notes[POSITION] = m.record[AFTER]
+        return MORE
+    if m.notes[QUARANTINE] > 0 and _is_set_aside(m, m.record[SEQUENCE]):
+        return SET_ASIDE
+    if kind == _RECORD_DATA:
+        store_relaxed(m.ring, _BEGUN, m.record[SEQUENCE])  # a death in here is laid at this record's door
+        at = m.record[AT]
+        s = m.state[0]
+        n = decode(
+            m.ring_bytes,
+            at,
+            at + m.record[SIZE],
+            m.contract,
+            len(m.contract),
+            s.price_scale,
+            s.size_scale,
+            m.rows,
+            m.header,
+        )
+        if n < 0:
+            return SLOW
+        finish_rows(m, m.header[0], n, True)
+        return MORE
+    if kind == _RECORD_GAP:
+        take_stamps(m)
+        at = m.record[AT] >> 3
+        rules.apply_gap(m.state, m.ring[at], m.ring[at + 1], m.ring[at + 2])
+        end_record(m)
+        return MORE
+    if kind == _RECORD_CHUNK:
+        return CHUNKED
+    return CONFIGURE
+
+
+@kernel
+def publish_batch(m: Memory) -> None:
+    """Show what was applied: cell, stamps, resync wish, wake-up; then a checkpoint, if one is due, and release."""
+    s = m.state[0]
+    dirty = m.notes[DIRTY]
+    if dirty > 0 and s.sequence >= m.notes[PUBLISH_FROM]:
+        now_ns = boottime_ns(m.scratch)
+        publish_cell(m.control, m.cell_words, m.cells, m.cell_levels, m.state, m.levels[0], m.levels[1], now_ns, dirty)
+        move_through(m.control, s.recv_ns)
+        for i in range(min(dirty, MAX_BATCH)):
+            count_latency(m.control, now_ns - m.received[i])
+        wake_readers(m.control, m.changed, now_ns)
+        m.notes[DIRTY] = 0
+    elif dirty == 0:
+        move_through(m.control, s.recv_ns)
+    if m.ring[_RESYNC_WANTED] != s.resync_wanted:
+        store_release(m.ring, _RESYNC_WANTED, s.resync_wanted)
+    behind = s.position - m.notes[RELEASED]
+    due = m.notes[DUE_FROM] != 0 and boottime_ns(m.scratch) >= m.notes[DUE_FROM]
+    if due or behind >= m.ring[0] // 4:
+        checkpoint(m)
+
+
+@kernel
+def checkpoint(m: Memory) -> None:
+    """Copy the working copy whole, then give its ring space back: never the other way round."""
+    write_slot(m.slot_words, m.slots, m.slot_levels, m.state, m.levels)
+    release(m.ring, m.state[0].position)
+    m.notes[RELEASED] = m.state[0].position
+    m.notes[DUE_FROM] = 0
+
+
+@kernel
+def pump(m: Memory) -> int:
+    """Apply records until the ring is empty (IDLE), the batch is full (MORE), or Python is needed (other codes)."""
+    m.ring[_HEARTBEAT] += 1
+    tail = load_acquire(m.ring, _TAIL)
+    count = 0
+    started_ns = 0
+    code = IDLE
+    while peek(m.ring, m.notes[POSITION], tail, m.record):
+        code = _apply_next(m)
+        if code != MORE:
+            break
+        count += 1
+        if count >= m.notes[BATCH_MAX_FRAMES]:
+            break
+        if count & 15 == 0:
+            now_ns = boottime_ns(m.scratch)
+            if started_ns == 0:
+                started_ns = now_ns
+            elif now_ns - started_ns > m.notes[BATCH_MAX_NS]:
+                break
+        code = IDLE
+    publish_batch(m)
+    if code != SLOW:
+        store_relaxed(m.ring, _BEGUN, 0)
+    return code
+
+
+@kernel
+def sleep(m: Memory) -> bool:
+    """Wait for the engine: spin if told to, then park; at most until the next checkpoint is due, or 100 ms."""
+    now_ns = boottime_ns(m.scratch)
+    if m.notes[SPIN_NS] > 0:
+        end_ns = now_ns + m.notes[SPIN_NS]
+        while now_ns < end_ns:
+            if load_acquire(m.ring, _TAIL) != m.notes[POSITION]:
+                return True
+            now_ns = boottime_ns(m.scratch)
+    pay_owed_wake(m.control, m.changed, now_ns)
+    limit_ns = _POLL_NS
+    if m.notes[DUE_FROM] != 0:
+        limit_ns = min(limit_ns, max(m.notes[DUE_FROM] - now_ns, 1000))
+    return park(m.ring, m.notes[POSITION], limit_ns, m.scratch)

@@ -1,0 +1,248 @@
+"""One worker process: maps its ring and its book, recovers, and pumps until it is told to stop.
+
+`recover` is the one way in, after a clean start, a restart, or a kill: the newest whole checkpoint (or an empty
+book), then the ring from there. What readers have already seen, cells, tape and quote rows, is not shown again.
+"""
+
+import logging
+import signal
+from pathlib import Path
+from types import FrameType
+
+import numpy as np
+
+from shm import layout
+from shm.checkpoint import load_slot
+from shm.layout import Kind, Reason, Source, State, Words
+from shm.registry import generation_folder
+from shm.ring import AFTER, AT, CHUNK, CHUNKS, PEEK_WORDS, SEQUENCE, SIZE
+from shm.rows import through
+from shm.segment import Segment, attach
+
+from . import pump, rules
+from .decode import rows as decoded
+from .decode import slow
+from .decode.projectx import decode
+from .job import Job
+from .pump import Memory
+
+log = logging.getLogger("worker")
+
+_PAD_BYTES = 128  # zeros behind an assembled record: the scanner's stop
+
+
+def map_memory(ring: Segment, book: Segment, changed: Segment) -> Memory:
+    """The arrays of one worker: views on its segments, and what is private to it."""
+    words = ring.array("words").view(np.int64)
+    return Memory(
+        ring=words,
+        ring_bytes=words.view(np.uint8),
+        control=book.array("control").view(np.int64),
+        cell_words=book.array("cells").view(np.int64),
+        cells=book.array("cells"),
+        cell_levels=book.array("cell_levels"),
+        state=book.array("state"),
+        levels=book.array("levels"),
+        slot_words=book.array("slots").view(np.int64),
+        slots=book.array("slots"),
+        slot_levels=book.array("slot_levels"),
+        tape=book.array("tape"),
+        quotes=book.array("quotes"),
+        changed=changed.array("words").view(np.int64),
+        rows=np.zeros(decoded.MAX_ROWS, decoded.ROW),
+        header=np.zeros(decoded.HEADER_WORDS, np.int64),
+        contract=np.zeros(0, np.uint8),
+        notes=np.zeros(pump.NOTES, np.int64),
+        received=np.zeros(pump.MAX_BATCH, np.int64),
+        set_aside=np.zeros(64, np.int64),
+        record=np.zeros(PEEK_WORDS, np.int64),
+        scratch=np.zeros(4, np.int64),
+    )
+
+
+def recover(memory: Memory) -> Memory:
+    """Make the working copy that of the newest checkpoint, and note what readers have seen already."""
+    state, control, notes = memory.state, memory.control, memory.notes
+    if not load_slot(memory.slot_words, memory.slots, memory.slot_levels, state, memory.levels):
+        state[:] = np.zeros(1, layout.STATE)
+        state["state"] = int(State.SYNCING)
+        state["reason"] = state["cause"] = int(Reason.STARTING)
+        state["source"] = int(Source.VENUE)
+        state["bid_bound"], state["ask_bound"] = layout.NO_BOUND, -layout.NO_BOUND
+        state["price_increment"] = state["size_increment"] = 1
+        state["position"] = memory.ring[layout.HEAD]
+    position = int(state["position"][0])
+    notes[pump.POSITION] = notes[pump.RELEASED] = position
+    published = int(control[layout.PUBLISHED])
+    if published:
+        notes[pump.PUBLISH_FROM] = memory.cells[published % layout.CELLS]["state"]["sequence"]
+    for count, intent, rows, note in (
+        (layout.TAPE_COUNT, layout.TAPE_INTENT, memory.tape, pump.TAPE_THROUGH),
+        (layout.QUOTE_COUNT, layout.QUOTE_INTENT, memory.quotes, pump.QUOTE_THROUGH),
+    ):
+        control[intent] = control[count]
+        notes[note] = through(rows, control[count])
+    memory.ring[layout.HEAD] = position  # a predecessor may have died between its checkpoint and the release
+    memory.ring[layout.BEGUN] = 0
+    memory.ring[layout.PARKED] = 0
+    return _with_contract(memory)
+
+
+def _with_contract(memory: Memory) -> Memory:
+    contract = bytes(memory.state["contract"][0])
+    return memory._replace(contract=np.frombuffer(contract, np.uint8).copy())
+
+
+def configure(memory: Memory, config: bytes) -> Memory:
+    """Take over contract and increments; another contract than before means another book."""
+    row = np.frombuffer(config, layout.CONFIG, 1)[0]
+    state = memory.state
+    if state["contract"][0] != row["contract"]:
+        state["n_bids"] = state["n_asks"] = 0
+        state["synced"] = 0
+        state["cause"] = int(Reason.STARTING)
+        state["known"] = 0
+    for name in ("contract", "price_scale", "price_increment", "size_scale", "size_increment", "source"):
+        state[name] = row[name]
+    state["max_venue_lag_ns"] = row["max_venue_lag_ns"]
+    return _with_contract(memory)
+
+
+class Worker:
+    """The loop around `pump`: what the kernel hands back, one record at a time, and when to stop."""
+
+    __slots__ = ("_chunks", "_quarantine_folder", "_stopping", "_symbol", "memory")
+
+    def __init__(self, memory: Memory, job: Job) -> None:
+        self.memory = recover(memory)
+        self._symbol = job.symbol
+        self._quarantine_folder = Path(job.data_folder) / "quarantine"
+        self._stopping = False
+        self._chunks = bytearray()
+        notes = memory.notes
+        notes[pump.BATCH_MAX_FRAMES] = min(job.batch_max_frames, pump.MAX_BATCH)
+        notes[pump.BATCH_MAX_NS] = job.batch_max_us * 1000
+        notes[pump.SPIN_NS] = job.spin_us * 1000
+        notes[pump.QUARANTINE] = len(job.quarantine)
+        memory.set_aside[: len(job.quarantine)] = job.quarantine
+
+    def stop(self, signum: int = 0, frame: FrameType | None = None) -> None:
+        """Finish what is in the ring, then end."""
+        self._stopping = True
+
+    def run(self) -> None:
+        """Pump until stopped; on a stop the ring is emptied and a last checkpoint written."""
+        while True:
+            code = pump.pump(self.memory)
+            if code == pump.IDLE:
+                if self._stopping:
+                    break
+                pump.sleep(self.memory)
+            elif code != pump.MORE:
+                self.handle(code)
+        pump.checkpoint(self.memory)
+
+    def handle(self, code: int) -> None:
+        """Do in Python, in its place, the one record that the kernel left."""
+        memory = self.memory
+        record = memory.record
+        at, size = int(record[AT]), int(record[SIZE])
+        payload = memory.ring_bytes[at : at + size].tobytes()
+        if code == pump.SLOW:
+            self._decode_slowly(payload)
+        elif code == pump.CONFIGURE:
+            self.memory = configure(memory, payload)
+            pump.take_stamps(self.memory)
+            pump.end_record(self.memory)
+        elif code == pump.SET_ASIDE:
+            self._quarantine_folder.mkdir(parents=True, exist_ok=True)
+            (self._quarantine_folder / f"{self._symbol}-{int(record[SEQUENCE])}.record").write_bytes(payload)
+            log.warning("%s: record %d was set aside", self._symbol, int(record[SEQUENCE]))
+            pump.finish_set_aside(memory)
+        else:
+            self._assemble(payload)
+
+    def _assemble(self, part: bytes) -> None:
+        record = self.memory.record
+        if record[CHUNK] == 0:
+            self._chunks.clear()
+        self._chunks += part
+        if record[CHUNK] + 1 < record[CHUNKS]:
+            self.memory.notes[pump.POSITION] = record[AFTER]  # but nothing is released before the last chunk
+            return
+        message = bytes(self._chunks)
+        self._chunks = bytearray()
+        memory, state = self.memory, self.memory.state
+        data = np.frombuffer(message + bytes(_PAD_BYTES), np.uint8)
+        scales = state["price_scale"][0], state["size_scale"][0]
+        n = decode(data, 0, len(message), memory.contract, len(memory.contract), *scales, memory.rows, memory.header)
+        if n < 0:
+            self._decode_slowly(message)
+        else:
+            pump.finish_rows(memory, memory.header[0], n, True)
+
+    def _decode_slowly(self, message: bytes) -> None:
+        memory, state = self.memory, self.memory.state
+        try:
+            event, n = slow.decode(
+                message,
+                memory.contract.tobytes(),
+                int(state["price_scale"][0]),
+                int(state["size_scale"][0]),
+                memory.rows,
+            )
+        except slow.Refused as refusal:
+            log.warning("%s: record %d refused: %s", self._symbol, int(memory.record[SEQUENCE]), refusal)
+            pump.finish_refused(memory, refusal.code is not slow.Refusal.UNKNOWN_TARGET)
+        else:
+            pump.finish_rows(memory, event, n, False)
+
+
+def run(job: Job) -> int:
+    """The life of one worker process; the exit status. The life lock is taken by the fork server's child before."""
+    logging.basicConfig(level=logging.INFO, format=f"%(levelname)s worker {job.symbol} %(message)s")
+    folder = generation_folder(Path(job.folder), job.generation)
+    ring = attach(
+        folder / f"{job.symbol}.ring", Kind.RING, writable=True, generation=job.generation, symbol=job.symbol
+    )
+    book = attach(
+        folder / f"{job.symbol}.book", Kind.BOOK, writable=True, generation=job.generation, symbol=job.symbol
+    )
+    changed = attach(folder / "changed", Kind.CHANGED, writable=True, generation=job.generation)
+    book.claim()
+    worker = Worker(map_memory(ring, book, changed), job)
+    signal.signal(signal.SIGTERM, worker.stop)
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the supervisor decides
+    worker.run()
+    return 0
+
+
+def _blank(regions: layout.Regions) -> dict[str, Words]:
+    return {name: np.zeros(region.shape, region.dtype) for name, region in regions.items()}
+
+
+def warm() -> None:
+    """Compile, or load from the cache, every kernel a worker calls, on memory of no consequence. Starts no thread."""
+    ring = _blank(layout.ring_regions(layout.MIN_RING_BYTES))
+    book = _blank(layout.book_regions(8, 16, 16, 16))
+    ring["words"][layout.CAPACITY] = layout.MIN_RING_BYTES
+
+    class Plain:
+        def __init__(self, arrays: dict[str, Words]) -> None:
+            self.array = arrays.__getitem__
+
+    changed = _blank(layout.changed_regions())
+    memory = recover(map_memory(Plain(ring), Plain(book), Plain(changed)))  # type: ignore[arg-type]
+    memory.notes[pump.BATCH_MAX_FRAMES] = 1
+    pump.pump(memory)
+    pump.sleep(memory)
+    pump.finish_refused(memory, False)
+    pump.finish_set_aside(memory)
+    pump.take_stamps(memory)
+    pump.end_record(memory)
+    pump.finish_rows(memory, decoded.EVENT_DEPTH, 0, True)
+    pump.publish_batch(memory)
+    pump.checkpoint(memory)
+    decode(np.zeros(_PAD_BYTES, np.uint8), 0, 0, memory.contract, 0, 9, 0, memory.rows, memory.header)
+    load_slot(memory.slot_words, memory.slots, memory.slot_levels, memory.state, memory.levels)
+    rules.clear_sides(memory.state)
