@@ -145,11 +145,16 @@ def _drop(words: Words, reason: int, sequence: int) -> None:
 @kernel
 def push(words: Words, payload: bytes) -> bool:
     """Put one delivered hub message in; False when it was dropped, which is counted and owed a gap record."""
+    return push_first(words, payload, len(payload))
+
+
+@kernel
+def push_first(words: Words, payload: bytes, size: int) -> bool:
+    """`push` of the first `size` bytes of `payload`."""
     words[_DELIVERED] += 1
     fits = _put_owed(words)
     sequence = words[_NEXT]
     words[_NEXT] = sequence + 1
-    size = len(payload)
     capacity = words[_CAPACITY]
     if size > capacity // 2:
         _drop(words, _REASON_OVERSIZE, sequence)
@@ -349,6 +354,11 @@ class RingWriter:
         if len(config) != layout.CONFIG.itemsize:
             raise ValueError(f"a config record has {layout.CONFIG.itemsize} bytes, not {len(config)}")
         return put_plain(self._words, config, _RECORD_CONFIG)
+
+    @property
+    def words(self) -> Words:
+        """The ring itself, for a kernel of the engine that pushes into many of them."""
+        return self._words
 
     @property
     def resync_wanted(self) -> int:

@@ -1,0 +1,415 @@
+"""Settings: read once, from files that people write, into frozen dataclasses; every refusal is one sentence.
+
+Three sources. An engine file (`--config FILE`, TOML) with the tables [venue], [http] and [feed]; one file a symbol
+(`workers/symbols/MNQ.toml`, or `--symbols-dir DIR`); and the environment for the user name and the API key, which
+are in no file and no Settings. Each key's default, type and bounds stand together at its field below, so a value
+that got past this file needs no second check. A refusal names file, key, value and cure; the value of a key that
+we do not know is not repeated, because it may be a secret that was put in the wrong place.
+"""
+
+import dataclasses
+import difflib
+import os
+import re
+import tomllib
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, ClassVar, Final, TypeVar
+from urllib.parse import urlsplit
+
+from shm.errors import ShardbookError
+from shm.registry import ENGINE_NAME, SYMBOL_NAME
+
+MAX_FILE_BYTES: Final = 64 * 1024
+MAX_SYMBOLS: Final = 64
+MAX_LISTED_FILES: Final = 1024
+MAX_SHOWN_CHARACTERS: Final = 80
+MAX_URL_CHARACTERS: Final = 512
+MAX_SECRET_CHARACTERS: Final = 512
+
+SHIPPED_SYMBOLS: Final = Path(__file__).resolve().parent.parent / "workers" / "symbols"
+USER_VARIABLE: Final = "PROJECT_X_USERNAME"
+KEY_VARIABLE: Final = "PROJECT_X_API_KEY"
+FRONT: Final = "front"
+
+CONTRACT_ID: Final = re.compile(r"CON\.F\.US\.[A-Z0-9]{1,16}\.[FGHJKMNQUVXZ][0-9]{2}")
+_LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
+
+
+class ConfigError(ShardbookError):
+    """A setting that cannot be used. One sentence: file, key, value, cure."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rule:
+    """What a value must be: `holds` decides, `must` is the sentence's word for it."""
+
+    must: str
+    holds: Callable[[Any], bool]
+
+
+def whole(default: int, low: int, high: int) -> Any:
+    """A whole number from `low` to `high`."""
+    rule = Rule(f"a whole number from {low} to {high}", lambda value: type(value) is int and low <= value <= high)
+    return field(default=default, metadata={"rule": rule})
+
+
+def text(default: str, must: str, holds: Callable[[str], object]) -> Any:
+    """A string that `holds`."""
+    return field(
+        default=default, metadata={"rule": Rule(must, lambda value: isinstance(value, str) and bool(holds(value)))}
+    )
+
+
+def _is_power_of_two(value: Any) -> bool:
+    return type(value) is int and 1 <= value <= 1024 and value & (value - 1) == 0
+
+
+def _is_contract(value: str) -> bool:
+    return value == FRONT or CONTRACT_ID.fullmatch(value) is not None
+
+
+def _is_url(value: str, secure: str, plain: str) -> bool:
+    """A plain address of bounded length; without TLS only to this machine, because keys and tokens go over it."""
+    if len(value) > MAX_URL_CHARACTERS or not value.isascii() or not value.isprintable() or " " in value:
+        return False
+    try:
+        parts = urlsplit(value)
+        _ = parts.port  # raises on a port that is none
+    except ValueError:
+        return False
+    if parts.username is not None or parts.password is not None or parts.query or parts.fragment or not parts.hostname:
+        return False
+    return parts.scheme in secure.split() or (parts.scheme in plain.split() and parts.hostname in _LOOPBACK)
+
+
+def _is_api_url(value: str) -> bool:
+    return value == "" or _is_url(value, "https", "http")
+
+
+def _is_hub_url(value: str) -> bool:
+    return value == "" or _is_url(value, "https wss", "http ws")
+
+
+def _is_secret(value: str) -> bool:
+    return 0 < len(value) <= MAX_SECRET_CHARACTERS and value.isprintable()
+
+
+@dataclass(frozen=True, slots=True)
+class SymbolSettings:
+    """One instrument; the keys of `workers/symbols/<SYMBOL>.toml`."""
+
+    symbol: str
+    # "front" is the active contract whose name, less month letter and year digits, is the symbol
+    contract: str = text(FRONT, '"front" or a contract id such as "CON.F.US.MNQ.Z26"', _is_contract)
+    levels: int = whole(64, 1, 1024)  # published a side
+    max_depth: int = whole(2048, 8, 65536)  # kept a side
+    ring_mib: int = field(default=4, metadata={"rule": Rule("a power of two from 1 to 1024", _is_power_of_two)})
+    batch_max_frames: int = whole(256, 1, 65536)  # messages that may wait for one publication
+    batch_max_us: int = whole(1000, 1, 100_000)  # and for how long
+    spin_us: int = whole(0, 0, 1000)  # how long the worker looks before it sleeps
+    max_silence_ms: int = whole(30_000, 200, 86_400_000)  # no message of it for so long: resync
+    max_lag_ms: int = whole(1000, 250, 60_000)  # an older publication is not live; clock frames come each 100 ms
+    max_venue_lag_ms: int = whole(1000, 10, 600_000)  # behind the venue's clock by more: stale
+
+
+@dataclass(frozen=True, slots=True)
+class VenueSettings:
+    """[venue]: who is spoken with, and where. The simulator's addresses are known only once it runs."""
+
+    name: str = text("simulator", '"simulator" or "projectx"', lambda value: value in ("simulator", "projectx"))
+    api_url: str = text("", "an https:// address (http:// only on this machine)", _is_api_url)
+    market_hub_url: str = text("", "an https:// or wss:// address (http:// or ws:// only on this machine)", _is_hub_url)
+    user_name: str = text(
+        "", "printable text of at most 512 characters", lambda value: value == "" or _is_secret(value)
+    )
+
+
+@dataclass(frozen=True, slots=True)
+class HttpSettings:
+    """[http]: the one pool of connections."""
+
+    max_connections: int = whole(200, 1, 200)
+    max_connections_per_host: int = whole(50, 1, 50)
+    keep_alive_s: int = whole(60, 1, 600)
+    connect_timeout_s: int = whole(5, 1, 60)
+    free_connection_timeout_s: int = whole(5, 1, 60)
+    total_timeout_s: int = whole(30, 1, 300)
+    max_body_kib: int = whole(8192, 16, 65536)  # after decompression
+
+
+@dataclass(frozen=True, slots=True)
+class FeedSettings:
+    """[feed]: the life of the market-data socket."""
+
+    ping_interval_ms: int = whole(10_000, 50, 15_000)  # the venue drops a client that is silent for 30 s
+    socket_silence_ms: int = whole(30_000, 100, 600_000)  # no bytes at all: the socket is dropped
+    connect_timeout_ms: int = whole(10_000, 100, 60_000)
+    handshake_timeout_ms: int = whole(5000, 100, 60_000)
+    resync_timeout_ms: int = whole(2000, 50, 60_000)  # a resubscribed instrument that stays mute: reconnect
+    backoff_first_ms: int = whole(100, 1, 60_000)
+    backoff_max_ms: int = whole(30_000, 1, 600_000)
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """User name and API key, from the environment. The key is in no repr."""
+
+    user_name: str
+    api_key: str = field(repr=False)
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """All an engine runs with, without secrets."""
+
+    name: str
+    shm_root: Path
+    data_folder: Path
+    venue: VenueSettings
+    http: HttpSettings
+    feed: FeedSettings
+    symbols: tuple[SymbolSettings, ...]
+
+    TABLES: ClassVar[dict[str, type[Any]]] = {"venue": VenueSettings, "http": HttpSettings, "feed": FeedSettings}
+
+    def to_json(self) -> dict[str, Any]:
+        """As an object that json can write; `from_json` reads it back."""
+        return dataclasses.asdict(self) | {"shm_root": str(self.shm_root), "data_folder": str(self.data_folder)}
+
+    @classmethod
+    def from_json(cls, value: object, source: str = "the settings") -> "Settings":
+        """The settings of an object that `to_json` made, checked as a file is. Raises ConfigError."""
+        table = _table_of(value, source, "")
+        _refuse_unknown(table, [entry.name for entry in dataclasses.fields(cls)], source, "")
+        for key in ("name", "shm_root", "data_folder"):
+            if not isinstance(table.get(key), str):
+                raise ConfigError(f"{source}: {key} is {_shown(table.get(key))}, but it must be text: set it")
+        rows = table.get("symbols")
+        if not isinstance(rows, list | tuple) or not 1 <= len(rows) <= MAX_SYMBOLS:
+            raise ConfigError(f"{source}: symbols must be a list of 1 to {MAX_SYMBOLS} tables: name an instrument")
+        symbols = []
+        for row in rows:
+            keys = dict(_table_of(row, source, "symbols."))
+            symbol = keys.pop("symbol", None)
+            symbols.append(_symbol_settings(symbol, keys, source))
+        tables = {key: _read_table(kind, table.get(key, {}), source, f"{key}.") for key, kind in cls.TABLES.items()}
+        return cls(
+            name=_engine_name(table["name"]),
+            shm_root=Path(table["shm_root"]),
+            data_folder=Path(table["data_folder"]),
+            symbols=_distinct(symbols, source),
+            **tables,
+        )
+
+    def at_simulator(self, url: str, user_name: str) -> "Settings":
+        """The same settings, once the simulator's address and its user are known."""
+        venue = {
+            "name": self.venue.name,
+            "api_url": f"{url}/api",
+            "market_hub_url": f"{url}/hubs/market",
+            "user_name": user_name,
+        }
+        return dataclasses.replace(self, venue=_read_table(VenueSettings, venue, "the simulator", "venue."))
+
+
+PROJECTX: Final = VenueSettings(
+    name="projectx",
+    api_url="https://api.topstepx.com/api",
+    market_hub_url="https://rtc.topstepx.com/hubs/market",
+)
+
+
+def load(
+    config_file: Path | None = None,
+    *,
+    symbols_dir: Path | None = None,
+    symbols: Sequence[str] | None = None,
+    name: str = "default",
+    data_dir: Path | None = None,
+    venue: str | None = None,
+    environ: Mapping[str, str] = os.environ,
+) -> Settings:
+    """Read every file there is to read. Arguments win over the engine file. Raises ConfigError."""
+    source = str(config_file) if config_file else "the command line"
+    document = _read_toml(config_file, "give --config an existing file") if config_file else {}
+    _refuse_unknown(document, Settings.TABLES, source, "")
+    tables = {key: _read_table(kind, document.get(key, {}), source, f"{key}.") for key, kind in Settings.TABLES.items()}
+    tables["venue"] = _venue(tables["venue"], venue, source)
+    data_home = environ.get("XDG_DATA_HOME") or str(Path(environ.get("HOME") or "~").expanduser() / ".local" / "share")
+    return Settings(
+        name=_engine_name(name),
+        shm_root=Path(environ.get("SHARDBOOK_SHM") or "/dev/shm"),
+        data_folder=data_dir or Path(data_home) / "shardbook",
+        symbols=load_symbols(symbols_dir or SHIPPED_SYMBOLS, symbols),
+        **tables,
+    )
+
+
+def load_symbols(folder: Path, wanted: Sequence[str] | None = None) -> tuple[SymbolSettings, ...]:
+    """The symbol files of `folder`, all in order of name, or those `wanted` in that order. Raises ConfigError."""
+    known = _symbol_files(folder)
+    if wanted is None:
+        names = sorted(known)
+    else:
+        names = list(wanted)
+        for symbol in names:
+            if symbol not in known:
+                near = _near(symbol, known) or f"there are {', '.join(sorted(known)) or 'none'}"
+                raise ConfigError(f"{folder}: there is no symbol {_shown(symbol)}: {near}, or add {symbol}.toml"[:500])
+    if not 1 <= len(names) <= MAX_SYMBOLS:
+        raise ConfigError(
+            f"{folder}: {len(names)} symbols, but there must be 1 to {MAX_SYMBOLS}: choose with --symbols"
+        )
+    cure = "name another folder with --symbols-dir"
+    return _distinct(
+        [_symbol_settings(symbol, _read_toml(known[symbol], cure), str(known[symbol])) for symbol in names], str(folder)
+    )
+
+
+def credentials(venue: VenueSettings, environ: Mapping[str, str] = os.environ) -> Credentials:
+    """User name and key from the environment; the venue's user name stands in for the first. Raises ConfigError."""
+    user_name = environ.get(USER_VARIABLE) or venue.user_name
+    api_key = environ.get(KEY_VARIABLE, "")
+    for variable, value in ((USER_VARIABLE, user_name), (KEY_VARIABLE, api_key)):
+        if not value:
+            raise ConfigError(f"the environment: {variable} is not set: export it before the launch")
+        if not _is_secret(value):
+            raise ConfigError(
+                f"the environment: {variable} must be printable and at most {MAX_SECRET_CHARACTERS} characters long:"
+                " copy it again"
+            )
+    return Credentials(user_name, api_key)
+
+
+Table = TypeVar("Table")
+
+
+def _read_table(kind: type[Table], value: object, source: str, prefix: str, **fixed: str) -> Table:
+    """A dataclass of rules from a table of plain values, with `fixed` fields that come from elsewhere."""
+    table = _table_of(value, source, prefix)
+    rules = {
+        entry.name: (entry.metadata["rule"], entry.default)
+        for entry in dataclasses.fields(kind)  # type: ignore[arg-type]
+        if "rule" in entry.metadata
+    }
+    _refuse_unknown(table, rules, source, prefix)
+    for key, given in table.items():
+        rule, default = rules[key]
+        if not rule.holds(given):
+            raise ConfigError(
+                f"{source}: {prefix}{key} is {_shown(given)}, but it must be {rule.must}:"
+                f" correct it, or leave it out for {_shown(default)}"
+            )
+    return kind(**fixed, **table)
+
+
+def _symbol_settings(symbol: object, table: Mapping[str, Any], source: str) -> SymbolSettings:
+    if not isinstance(symbol, str) or not SYMBOL_NAME.fullmatch(symbol):
+        raise ConfigError(
+            f"{source}: {_shown(symbol)} cannot be a symbol: use letters, digits, '.', '_' and '-', 32 at most"
+        )
+    settings = _read_table(SymbolSettings, table, source, "", symbol=symbol)
+    if settings.levels > settings.max_depth:
+        raise ConfigError(
+            f"{source}: levels is {settings.levels}, but it must not be above max_depth, which is"
+            f" {settings.max_depth}: lower the one or raise the other"
+        )
+    return settings
+
+
+def _venue(given: VenueSettings, name: str | None, source: str) -> VenueSettings:
+    """The venue with its addresses: ProjectX has some, the simulator's are found when it starts."""
+    if name is not None:
+        given = _read_table(VenueSettings, dataclasses.asdict(given) | {"name": name}, "the command line", "venue.")
+    if given.name == "simulator":
+        for key in ("api_url", "market_hub_url"):
+            if value := getattr(given, key):
+                raise ConfigError(
+                    f"{source}: venue.{key} is {_shown(value)}, but the simulator picks its own address:"
+                    ' leave it out, or set venue.name to "projectx"'
+                )
+        return given
+    return dataclasses.replace(
+        given,
+        api_url=given.api_url or PROJECTX.api_url,
+        market_hub_url=given.market_hub_url or PROJECTX.market_hub_url,
+    )
+
+
+def _engine_name(name: str) -> str:
+    if not ENGINE_NAME.fullmatch(name):
+        raise ConfigError(
+            f"the command line: name is {_shown(name)}, but it must be made of letters, digits, '.', '_' and '-',"
+            " 64 at most: choose another"
+        )
+    return name
+
+
+def _distinct(symbols: list[SymbolSettings], source: str) -> tuple[SymbolSettings, ...]:
+    """Two rings for one contract would each get half of the messages."""
+    for what in ("symbol", "contract"):
+        seen: set[str] = set()
+        for settings in symbols:
+            value = getattr(settings, what)
+            if value in seen and value != FRONT:
+                raise ConfigError(f"{source}: {what} {value} is there twice: leave one of them out")
+            seen.add(value)
+    return tuple(symbols)
+
+
+def _symbol_files(folder: Path) -> dict[str, Path]:
+    try:
+        paths = sorted(folder.glob("*.toml"))
+    except OSError as error:
+        raise ConfigError(f"{folder}: cannot be listed ({error.strerror}): name another with --symbols-dir") from None
+    if not folder.is_dir() or not paths:
+        raise ConfigError(f"{folder}: no symbol file (SYMBOL.toml) is there: name another folder with --symbols-dir")
+    if len(paths) > MAX_LISTED_FILES:
+        raise ConfigError(f"{folder}: {len(paths)} files are above the limit of {MAX_LISTED_FILES}: move some away")
+    return {path.stem: path for path in paths}
+
+
+def _read_toml(path: Path, cure: str) -> dict[str, Any]:
+    try:
+        with path.open("rb") as file:
+            data = file.read(MAX_FILE_BYTES + 1)
+    except OSError as error:
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}): {cure}") from None
+    if len(data) > MAX_FILE_BYTES:
+        raise ConfigError(f"{path}: is longer than {MAX_FILE_BYTES} bytes: this is no settings file of ours")
+    try:
+        return tomllib.loads(data.decode())
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
+        reason = "not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error) or "too deeply nested"
+        raise ConfigError(f"{path}: is not TOML ({reason[:MAX_SHOWN_CHARACTERS]}): correct that line") from None
+
+
+def _table_of(value: object, source: str, prefix: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        key = prefix.rstrip(".") or "it"
+        raise ConfigError(f"{source}: {key} is {_shown(value)}, but it must be a table: write [{key}] above its keys")
+    return value
+
+
+def _refuse_unknown(table: Mapping[str, Any], known: Iterable[str], source: str, prefix: str) -> None:
+    names = list(known)
+    for key in table:
+        if key not in names:
+            if re.search("key|token|password|secret", key, re.IGNORECASE):
+                cure = f"secrets are in no file, set {USER_VARIABLE} and {KEY_VARIABLE} in the environment"
+            else:
+                cure = _near(key, names) or f"the keys are {', '.join(names)}"
+            raise ConfigError(f"{source}: {_shown(prefix + key)} is no key that exists: {cure}")
+
+
+def _near(word: str, known: Iterable[str]) -> str:
+    lower = {name.lower(): name for name in known}
+    near = [lower[name] for name in difflib.get_close_matches(word.lower()[:64], lower, n=3, cutoff=0.5)]
+    return f"did you mean {' or '.join(near)}" if near else ""
+
+
+def _shown(value: object) -> str:
+    shown = repr(value)
+    return shown if len(shown) <= MAX_SHOWN_CHARACTERS else f"{shown[:MAX_SHOWN_CHARACTERS]}…"

@@ -1,0 +1,401 @@
+"""Runs a ProjectX feed on a websocket: each state of session.py is one coroutine here that ends in an event.
+
+The order that books depend on: a gap record goes into every ring *before* the subscriptions that bring the new
+snapshots are sent, and again the moment the connection is lost. So a worker never takes messages of two connections,
+or of two subscriptions, for one stream.
+
+Nothing that is logged or raised here holds an address with its query: the token is in it. aiohttp's own handshake
+error does, so it is replaced `from None`.
+"""
+
+import asyncio
+import logging
+import random
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import aiohttp
+import numpy as np
+from aiohttp import ClientWebSocketResponse, WSMsgType
+
+from shm import layout
+from shm.layout import Reason
+
+from ..config import FeedSettings
+from ..http import HttpPool, VenueError, VenueRefusal
+from ..page import Page
+from ..router import Lane, Router
+from . import projectx, resync
+from .gateway import PRICE_SCALE, Contract, Gateway
+from .projectx import Control, ProtocolError
+from .resync import Action, Limits, Seen, Watched
+from .session import Event, State, advance, backoff_ns
+
+POLL_S: Final = 0.02
+MAX_STEP_NS: Final = 100_000_000  # what one poll counts for at most: time in which we were stopped is nobody's silence
+CLOSE_TIMEOUT_S: Final = 1.0
+FORGIVEN_AFTER_NS: Final = 10_000_000_000  # a stream that lasted so long ends the row of failures
+_MS: Final = 1_000_000
+
+_log = logging.getLogger(__name__)
+
+Socket = ClientWebSocketResponse[bool]
+
+
+class Feed:
+    """One venue's market-data socket. `run` it; cancel that to stop it."""
+
+    def __init__(
+        self,
+        settings: FeedSettings,
+        hub_url: str,
+        pool: HttpPool,
+        gateway: Gateway,
+        router: Router,
+        lanes: Sequence[Lane],
+        page: Page,
+        now_ns: Callable[[], int],
+        on_streaming: Callable[[], None],
+    ) -> None:
+        """`now_ns` is CLOCK_BOOTTIME; `on_streaming` is called whenever all is subscribed."""
+        self._settings = settings
+        self._hub_url = hub_url
+        self._pool = pool
+        self._gateway = gateway
+        self._router = router
+        self._lanes = lanes
+        self._page = page
+        self._now_ns = now_ns
+        self._on_streaming = on_streaming
+        self.state = State.OFFLINE
+        self._steps = {
+            State.LOGGING_IN: self._log_in,
+            State.CONNECTING: self._connect,
+            State.HANDSHAKING: self._shake_hands,
+            State.SUBSCRIBING: self._subscribe,
+            State.STREAMING: self._stream,
+            State.BACKING_OFF: self._back_off,
+        }
+        self._refusal: VenueRefusal | None = None
+        self._contracts: dict[Lane, Contract] = {}
+        self._unconfigured: list[Lane] = []
+        self._restarted = {lane: not lane.ring.fresh for lane in lanes}
+        self._socket: Socket | None = None
+        self._splitter = projectx.Splitter()
+        self._early: Sequence[bytes] = ()
+        self._failures = 0
+        self._streaming_since_ns = 0
+        self._own_ns = 0
+        self._watched: dict[Lane, Watched] = {}
+        self._asked: dict[str, Lane] = {}  # by invocation id; at most one a lane
+        self._invocations = 0
+        self._failed: set[Lane] = set()
+        self._frames = 0  # since the last flush, of those the router did not take; as the next three
+        self._messages = 0
+        self._bytes = 0
+        self._unrouted = 0
+
+    async def run(self) -> None:
+        """Live until cancelled. Raises VenueRefusal when the venue will never let us in."""
+        for lane in self._lanes:
+            if self._restarted[lane]:
+                lane.say(Reason.ENGINE_RESTART)
+        try:
+            self._go(Event.START)
+            while self.state is not State.CLOSED:
+                self._go(await self._steps[self.state]())
+        finally:
+            if self.state is not State.CLOSED:
+                self._go(Event.STOP)
+            for lane in self._lanes:
+                lane.say(Reason.CLOSED)
+            await self._drop_socket()
+        if self._refusal is not None:
+            raise self._refusal
+
+    def _go(self, event: Event) -> None:
+        before, self.state = self.state, advance(self.state, event)
+        if event is Event.LOST and before in (State.SUBSCRIBING, State.STREAMING):
+            for lane in self._lanes:
+                lane.say(Reason.DISCONNECTED)
+        self._page.set("feed_state", self.state)
+        _log.debug("feed: %s, %s, %s", before.name, event.name, self.state.name)
+
+    async def _log_in(self) -> Event:
+        try:
+            await self._gateway.token()
+            if not self._contracts:
+                await self._resolve()
+        except VenueRefusal as refusal:
+            self._refusal = refusal
+            return Event.DENIED
+        except VenueError as error:
+            _log.warning("no login: %s", error)
+            return Event.LOST
+        return Event.DONE
+
+    async def _resolve(self) -> None:
+        _log.info("%d active accounts", await self._gateway.accounts())
+        found = await asyncio.gather(*(self._gateway.contract(lane.settings) for lane in self._lanes))
+        for lane, contract in zip(self._lanes, found, strict=True):
+            self._contracts[lane] = contract
+            self._router.add(lane, [*projectx.heads(contract.contract_id), contract.contract_id.encode()])
+            _log.info("%s is %s (%s)", lane.settings.symbol, contract.contract_id, contract.name)
+        self._unconfigured = list(self._lanes)
+        self._configure()
+
+    def _configure(self) -> None:
+        """Give each ring its instrument's contract and increments; one that is full gets them at a later poll."""
+        self._unconfigured = [
+            lane
+            for lane in self._unconfigured
+            if not lane.ring.configure(config_record(self._contracts[lane], lane.settings.max_venue_lag_ms * _MS))
+        ]
+
+    async def _connect(self) -> Event:
+        self._page.add("connects")
+        try:
+            self._socket = await self._open(await self._gateway.token())
+        except VenueError as error:
+            _log.warning("no connection: %s", error)
+            return Event.LOST
+        return Event.DONE
+
+    async def _open(self, token: str) -> Socket:
+        """The websocket. Raises VenueError, without the address that aiohttp's errors hold."""
+        try:
+            async with asyncio.timeout(self._settings.connect_timeout_ms / 1000):
+                return await self._pool.session.ws_connect(
+                    self._hub_url,
+                    params={"access_token": token},
+                    decode_text=False,
+                    compress=0,
+                    max_msg_size=projectx.MAX_RECORD_BYTES,
+                    autoping=False,
+                    timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_TIMEOUT_S),
+                )
+        except aiohttp.WSServerHandshakeError as error:
+            if error.status == 401:
+                self._gateway.forget_token()
+            raise VenueError(f"the market hub answered with status {error.status}") from None
+        except TimeoutError:
+            raise VenueError("the market hub did not answer in time") from None
+        except (aiohttp.ClientError, OSError, ValueError) as error:
+            raise VenueError(f"the market hub cannot be reached ({type(error).__name__})") from None
+
+    async def _shake_hands(self) -> Event:
+        self._splitter = projectx.Splitter()
+        self._early = ()
+        try:
+            async with asyncio.timeout(self._settings.handshake_timeout_ms / 1000):
+                await self._send(projectx.HANDSHAKE)
+                while not self._early:
+                    kind, data, _ = await self._connected.receive()
+                    if kind not in (WSMsgType.TEXT, WSMsgType.BINARY):
+                        _log.warning("no handshake: the market hub closed the connection")
+                        return Event.LOST
+                    self._early = self._splitter.split(data)
+        except (TimeoutError, OSError, ProtocolError) as error:
+            _log.warning("no handshake: %s", str(error) or "no answer in time")
+            return Event.LOST
+        answer, *self._early = self._early
+        if error_text := projectx.handshake_error(answer):
+            _log.warning("no handshake: %s", self._gateway.shown(error_text))
+            return Event.LOST
+        return Event.DONE
+
+    async def _subscribe(self) -> Event:
+        self._asked.clear()
+        self._failed.clear()
+        for lane in self._lanes:
+            # What the worker wished for up to here, the new connection's snapshot fulfils.
+            self._watched[lane] = Watched(wanted=lane.ring.resync_wanted, messages=lane.ring.delivered)
+            lane.stop_awaiting()
+            lane.say(Reason.RECONNECTED if self._restarted[lane] else Reason.STARTING)
+            self._restarted[lane] = True
+        try:
+            for lane in self._lanes:
+                for kind in projectx.KINDS:
+                    await self._send(projectx.subscription(kind, self._contracts[lane].contract_id))
+        except (TimeoutError, OSError):
+            _log.warning("the connection was lost while subscribing")
+            return Event.LOST
+        return Event.DONE
+
+    async def _stream(self) -> Event:
+        self._streaming_since_ns = self._now_ns()
+        self._on_streaming()
+        tasks = [asyncio.create_task(self._receive()), asyncio.create_task(self._watch())]
+        try:
+            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+            self._flush_counts()
+        _log.warning("the feed was lost: %s", "; ".join(task.result() for task in done))
+        return Event.LOST
+
+    async def _back_off(self) -> Event:
+        await self._drop_socket()
+        if self._streaming_since_ns and self._now_ns() - self._streaming_since_ns >= FORGIVEN_AFTER_NS:
+            self._failures = 0
+        self._streaming_since_ns = 0
+        first_ns, max_ns = self._settings.backoff_first_ms * _MS, self._settings.backoff_max_ms * _MS
+        pause_ns = backoff_ns(self._failures, random.random(), first_ns, max_ns)
+        self._failures += 1
+        await asyncio.sleep(pause_ns / 1e9)
+        return Event.DONE
+
+    async def _receive(self) -> str:
+        """The hot loop: websocket frames to rings. Returns why the connection is of no more use."""
+        receive, splitter, take = self._connected.receive, self._splitter, self._router.take
+        text, binary = WSMsgType.TEXT, WSMsgType.BINARY
+        try:
+            if why := self._take_each(self._early):
+                return why
+            in_record = splitter.holds_piece
+            while True:
+                kind, frame, _ = await receive()
+                if kind is text or kind is binary:
+                    if not in_record and take(frame):
+                        continue
+                    self._frames += 1
+                    self._bytes += len(frame)
+                    messages = splitter.split(frame)
+                    in_record = splitter.holds_piece
+                    if why := self._take_each(messages):
+                        return why
+                elif kind is WSMsgType.PING:
+                    self._frames += 1
+                    await self._connected.pong(frame)
+                elif kind is not WSMsgType.PONG:
+                    return f"the socket was closed ({self._connected.close_code})"
+        except ProtocolError as error:
+            self._page.add("refused_frames")
+            return str(error)
+        except OSError as error:
+            return type(error).__name__
+
+    def _take_each(self, messages: Sequence[bytes]) -> str:
+        """Messages of a frame that the router did not take. Returns why the connection has to end, if it has to."""
+        self._messages += len(messages)
+        for message in messages:
+            if not self._router.route(message) and (why := self._take_other(message)):
+                return why
+        return ""
+
+    def _take_other(self, message: bytes) -> str:
+        """A message that does not begin in the usual way. Returns why the connection has to end, if it has to."""
+        contract = projectx.contract_of(message)
+        if contract is not None and self._router.route(message, contract):
+            return ""
+        control, invocation_id, error = projectx.control_of(message)
+        if control is Control.CLOSE:
+            return f"the market hub said goodbye {self._gateway.shown(error)}".rstrip()
+        if control is Control.COMPLETION:
+            lane = self._asked.pop(invocation_id, None)
+            if lane is not None and error:
+                _log.warning("%s: subscription refused: %s", lane.settings.symbol, self._gateway.shown(error))
+                self._failed.add(lane)
+        elif control is Control.OTHER:
+            self._unrouted += 1
+        return ""
+
+    async def _watch(self) -> str:
+        """Pings, silence, resyncs, the token's end. Returns why the connection has to end.
+
+        Times are measured in our own polls: a pause of this process is nobody else's silence.
+        """
+        silence_ns = self._settings.socket_silence_ms * _MS
+        ping_ns = self._settings.ping_interval_ms * _MS
+        heard_ns = pinged_ns = self._own_ns
+        polled_ns = self._now_ns()
+        try:
+            while True:
+                await asyncio.sleep(POLL_S)
+                now_ns = self._now_ns()
+                self._own_ns += min(now_ns - polled_ns, MAX_STEP_NS)
+                polled_ns = now_ns
+                if self._flush_counts():
+                    heard_ns = self._own_ns
+                if self._own_ns - heard_ns >= silence_ns:
+                    return f"no byte came for {self._settings.socket_silence_ms} ms"
+                if self._own_ns - pinged_ns >= ping_ns:
+                    pinged_ns = self._own_ns
+                    await self._send(projectx.PING)
+                if self._gateway.must_renew:
+                    return "its token is about to end"
+                if self._unconfigured:
+                    self._configure()
+                if why := await self._resync():
+                    return why
+        except (TimeoutError, OSError) as error:
+            return f"nothing can be sent ({type(error).__name__})"
+
+    async def _resync(self) -> str:
+        """Subscribe again what has to be. Returns the reason when only a new connection can help."""
+        timeout_ns = self._settings.resync_timeout_ms * _MS
+        for lane in self._lanes:
+            limits = Limits(timeout_ns, lane.settings.max_silence_ms * _MS)
+            seen = Seen(lane.ring.resync_wanted, lane.ring.delivered, lane.answered, lane in self._failed)
+            decision = resync.decide(self._watched[lane], limits, self._own_ns, seen)
+            self._watched[lane] = decision.watched
+            if decision.action is Action.RECONNECT:
+                return f"{lane.settings.symbol} got no snapshot after it was subscribed again"
+            if decision.action is Action.RESUBSCRIBE:
+                _log.info("%s is subscribed again: %s", lane.settings.symbol, layout.REASON_TEXT[decision.reason])
+                await self._resubscribe(lane, decision.reason)
+        return ""
+
+    async def _resubscribe(self, lane: Lane, reason: Reason) -> None:
+        self._page.add("resubscribes")
+        lane.say(*dict.fromkeys((reason, Reason.RESYNC)))
+        lane.await_snapshot(projectx.is_snapshot)
+        self._asked = {key: other for key, other in self._asked.items() if other is not lane}
+        self._invocations += 1
+        invocation_id = str(self._invocations)
+        self._asked[invocation_id] = lane
+        contract_id = self._contracts[lane].contract_id
+        await self._send(projectx.unsubscription("MarketDepth", contract_id))
+        await self._send(projectx.subscription("MarketDepth", contract_id, invocation_id=invocation_id))
+
+    @property
+    def _connected(self) -> Socket:
+        if self._socket is None:
+            raise RuntimeError("the feed has no socket in this state")
+        return self._socket
+
+    async def _send(self, message: bytes) -> None:
+        """Send a hub message. Raises OSError when the socket is closing, TimeoutError when it takes nothing."""
+        async with asyncio.timeout(self._settings.handshake_timeout_ms / 1000):
+            await self._connected.send_frame(message, WSMsgType.TEXT)
+
+    async def _drop_socket(self) -> None:
+        socket, self._socket = self._socket, None
+        if socket is not None:
+            await socket.close()
+
+    def _flush_counts(self) -> bool:
+        """Bring the counters to the page, at each poll and not at each frame; whether any frame has come."""
+        taken, taken_bytes = self._router.taken()
+        frames = self._frames + taken
+        self._page.add("frames", frames)
+        self._page.add("messages", self._messages + taken)
+        self._page.add("bytes", self._bytes + taken_bytes)
+        self._page.add("unrouted", self._unrouted)
+        self._frames = self._messages = self._bytes = self._unrouted = 0
+        return frames > 0
+
+
+def config_record(contract: Contract, max_venue_lag_ns: int) -> bytes:
+    """The bytes of a layout.CONFIG row: futures are counted in whole contracts, so sizes have no decimals."""
+    row = np.zeros((), layout.CONFIG)
+    row["contract"] = contract.contract_id.encode()
+    row["price_scale"] = PRICE_SCALE
+    row["price_increment"] = contract.price_increment
+    row["size_scale"] = 0
+    row["size_increment"] = 1
+    row["source"] = layout.Source.VENUE
+    row["max_venue_lag_ns"] = max_venue_lag_ns
+    return row.tobytes()

@@ -1,0 +1,212 @@
+"""engine/feeds/gateway.py: tokens, contracts, and what a venue may not make us believe."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any, TypeVar
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from engine.config import Credentials, HttpSettings, SymbolSettings
+from engine.feeds.gateway import ASSUMED_LIFE_S, Gateway, ends_s, front_contract, price_increment
+from engine.http import HttpPool, VenueError, VenueRefusal
+from tests.engine.feeds.fake_venue import API_KEY, FakeVenue, token
+
+Answer = TypeVar("Answer")
+NOW_S = 1_795_357_954.0
+
+
+def with_gateway(use: Callable[[FakeVenue, Gateway, list[float]], Awaitable[Answer]], key: str = API_KEY) -> Answer:
+    """Run `use` with a fake venue, a gateway to it, and its clock: seconds after the true time."""
+
+    async def go() -> Answer:
+        async with FakeVenue() as venue, HttpPool(HttpSettings()) as pool:
+            later = [0.0]
+            gateway = Gateway(pool, venue.api_url, Credentials("me", key), lambda: NOW_S + later[0])
+            venue.token = at_now(86_400)
+            return await use(venue, gateway, later)
+
+    return asyncio.run(go())
+
+
+def at_now(life_s: float) -> str:
+    """A token of the tests' own clock."""
+    return token(life_s + NOW_S - time.time())
+
+
+def names(venue: FakeVenue) -> list[str]:
+    return [name for name, _ in venue.requests]
+
+
+def test_one_login_for_many_requests() -> None:
+    async def use(venue: FakeVenue, gateway: Gateway, later: list[float]) -> None:
+        assert await gateway.token() == venue.token
+        assert await gateway.accounts() == 1
+        assert await gateway.token() == venue.token
+        assert names(venue) == ["Auth/loginKey", "Account/search"]
+
+    with_gateway(use)
+
+
+def test_a_wrong_key_is_one_sentence_without_the_key() -> None:
+    async def use(venue: FakeVenue, gateway: Gateway, later: list[float]) -> str:
+        with pytest.raises(VenueRefusal) as caught:
+            await gateway.accounts()
+        return str(caught.value)
+
+    assert with_gateway(use, key="canary-wrong") == (
+        "the venue refuses the login of me (wrong user name or key):"
+        " correct PROJECT_X_USERNAME and PROJECT_X_API_KEY in the environment"
+    )
+
+
+def test_a_token_is_exchanged_five_minutes_before_its_end() -> None:
+    async def use(venue: FakeVenue, gateway: Gateway, later: list[float]) -> None:
+        first = await gateway.token()
+        later[0] = 86_400 - 302
+        assert await gateway.token() == first
+        later[0] = 86_400 - 299
+        assert gateway.must_renew
+        assert await gateway.token() == venue.token != first
+        assert names(venue) == ["Auth/loginKey", "Auth/validate"]
+
+    with_gateway(use)
+
+
+def test_a_token_that_cannot_be_exchanged_is_followed_by_a_login() -> None:
+    async def use(venue: FakeVenue, gateway: Gateway, later: list[float]) -> None:
+        await gateway.token()
+        venue.token = at_now(2 * 86_400)
+        later[0] = 86_400
+        assert await gateway.token() == venue.token
+        assert names(venue) == ["Auth/loginKey", "Auth/validate", "Auth/loginKey"]
+
+    with_gateway(use)
+
+
+def test_a_refused_token_is_followed_by_one_login() -> None:
+    async def use(venue: FakeVenue, gateway: Gateway, later: list[float]) -> None:
+        await gateway.token()
+        venue.token = at_now(10_000)
+        assert await gateway.accounts() == 1
+        assert names(venue) == ["Auth/loginKey", "Account/search", "Auth/loginKey", "Account/search"]
+
+    with_gateway(use)
+
+
+def test_a_short_token_is_not_exchanged_at_once() -> None:
+    async def use(venue: FakeVenue, gateway: Gateway, later: list[float]) -> None:
+        venue.token = at_now(60)
+        await gateway.token()
+        renewals = []
+        for later[0] in (0, 29, 31):
+            renewals.append(gateway.must_renew)
+        assert renewals == [False, False, True]
+
+    with_gateway(use)
+
+
+def test_the_front_contract_and_a_named_one() -> None:
+    async def use(venue: FakeVenue, gateway: Gateway, later: list[float]) -> None:
+        front = await gateway.contract(SymbolSettings("MNQ"))
+        assert (front.contract_id, front.name, front.price_increment) == ("CON.F.US.MNQ.Z26", "MNQZ6", 250_000_000)
+        named = await gateway.contract(SymbolSettings("MNQ", contract="CON.F.US.MNQ.Z26"))
+        assert named == front
+        for wrong in (SymbolSettings("ZZ"), SymbolSettings("MNQ", contract="CON.F.US.MNQ.H20")):
+            with pytest.raises(VenueRefusal, match=f"{wrong.symbol}.toml"):
+                await gateway.contract(wrong)
+
+    with_gateway(use)
+
+
+def test_a_contract_that_the_search_cuts_off_is_found_in_the_whole_list() -> None:
+    async def use(venue: FakeVenue, gateway: Gateway, later: list[float]) -> None:
+        venue.contracts = [{"id": "CON.F.US.EP.Z26", "name": "ESZ6", "tickSize": 0.25, "activeContract": True}]
+        venue.search_finds = False
+        assert (await gateway.contract(SymbolSettings("ES"))).contract_id == "CON.F.US.EP.Z26"
+        assert names(venue)[1:] == ["Contract/search", "Contract/available"]
+
+    with_gateway(use)
+
+
+def row(contract_id: str, name: str, active: object = True) -> dict[str, Any]:
+    return {"id": contract_id, "name": name, "tickSize": 0.25, "activeContract": active}
+
+
+def test_the_front_is_the_active_one_of_exactly_that_name_that_expires_first() -> None:
+    rows: list[Any] = [
+        row("CON.F.US.EMD.Z26", "EMDESZ6"),
+        row("CON.F.US.EP.H27", "ESH7"),
+        row("CON.F.US.EP.Z26", "ESZ6"),
+        row("CON.F.US.EP.U26", "ESU6", active=False),
+        row("CON.F.US.EP.M26", "ESM6", active="yes"),
+        row("CON.F.US.MES.F26", "MESF6"),
+        None,
+        {"activeContract": True, "name": 7},
+    ]
+    found = front_contract("ES", rows)
+    assert found is not None
+    assert found.contract_id == "CON.F.US.EP.Z26"
+    assert front_contract("MYM", rows) is None
+
+
+def test_a_contract_id_that_is_none_is_refused() -> None:
+    for contract_id in ('CON.F.US.ES.Z26","x', "", None, "x" * 100):
+        with pytest.raises(VenueError, match="which is none"):
+            front_contract("ES", [{"id": contract_id, "name": "ESZ6", "tickSize": 1, "activeContract": True}])
+
+
+@pytest.mark.parametrize(
+    ("tick", "increment"),
+    [
+        (0.25, 250_000_000),
+        (0.1, 100_000_000),
+        (0.01, 10_000_000),
+        (1, 1_000_000_000),
+        (5e-07, 500),
+        (0.0078125, 7_812_500),
+    ],
+)
+def test_a_tick_size_is_exact(tick: float, increment: int) -> None:
+    assert price_increment(tick, "X") == increment
+
+
+@pytest.mark.parametrize("tick", [0, -0.25, float("nan"), float("inf"), 1e-10, 0.1234567891, 1e300, None, "0.25", True])
+def test_tick_sizes_that_are_none(tick: object) -> None:
+    with pytest.raises(VenueError, match="tick size of X"):
+        price_increment(tick, "X")
+
+
+@given(st.text(max_size=200) | st.text(alphabet="abc.=-_eyJ", max_size=100))
+def test_any_token_has_an_end(text: str) -> None:
+    assert ends_s(text, NOW_S) >= NOW_S
+
+
+def test_the_end_of_a_token_is_its_claim_or_an_hour() -> None:
+    assert ends_s(at_now(1000), NOW_S) == pytest.approx(NOW_S + 1000, abs=2)
+    for life_s in (-5, 10**9):
+        assert ends_s(at_now(life_s), NOW_S) == NOW_S + ASSUMED_LIFE_S
+
+
+def test_a_text_with_a_secret_in_it_is_not_shown() -> None:
+    async def use(venue: FakeVenue, gateway: Gateway, later: list[float]) -> None:
+        held = await gateway.token()
+        for piece in (API_KEY, held, held.split(".")[1]):
+            assert gateway.shown(f"error: {piece}!") == "(a text with a secret in it)"
+        assert gateway.shown("plain\nwords") == "plain?words"
+        assert held not in repr(gateway)
+        assert API_KEY not in repr(gateway)
+
+    with_gateway(use)
+
+
+@pytest.mark.parametrize("sent", ["", "a b", "x" * 9000, "ü.ü.ü", "a\nb", None, 7])
+def test_tokens_that_are_none(sent: Any) -> None:
+    async def use(venue: FakeVenue, gateway: Gateway, later: list[float]) -> None:
+        venue.token = sent
+        with pytest.raises(VenueError, match="sent a token"):
+            await gateway.token()
+
+    with_gateway(use)

@@ -1,0 +1,274 @@
+"""engine/config.py: what is taken, what is refused, and in which words."""
+
+import dataclasses
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from engine.config import (
+    KEY_VARIABLE,
+    MAX_FILE_BYTES,
+    USER_VARIABLE,
+    ConfigError,
+    Credentials,
+    FeedSettings,
+    HttpSettings,
+    Settings,
+    SymbolSettings,
+    VenueSettings,
+    credentials,
+    load,
+    load_symbols,
+)
+
+
+def refusal(folder: Path, text: str, name: str = "MNQ.toml") -> str:
+    """The sentence that a symbol file with this text is refused with."""
+    (folder / name).write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_symbols(folder)
+    return str(caught.value)
+
+
+def engine_refusal(folder: Path, text: str, **arguments: Any) -> str:
+    file = folder / "engine.toml"
+    file.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load(file, **arguments)
+    return str(caught.value)
+
+
+def test_the_shipped_symbols_are_six_and_need_no_argument() -> None:
+    assert [symbol.symbol for symbol in load().symbols] == ["CL", "ES", "GC", "MES", "MNQ", "NQ"]
+
+
+def test_the_shipped_comment_names_every_key_and_its_default() -> None:
+    text = (Path(__file__).parents[2] / "workers" / "symbols" / "ES.toml").read_text()
+    for entry in dataclasses.fields(SymbolSettings)[1:]:
+        shown = f'"{entry.default}"' if isinstance(entry.default, str) else str(entry.default)
+        assert f"# {entry.name} = {shown} " in text
+
+
+def test_symbols_come_in_the_order_that_was_asked_for() -> None:
+    assert [symbol.symbol for symbol in load(symbols=["NQ", "ES"]).symbols] == ["NQ", "ES"]
+
+
+def test_a_file_changes_what_it_names_and_nothing_else(tmp_path: Path) -> None:
+    (tmp_path / "X.toml").write_text("levels = 10\nmax_depth = 20")
+    assert load_symbols(tmp_path) == (SymbolSettings("X", levels=10, max_depth=20),)
+    (tmp_path / "engine.toml").write_text('[feed]\nping_interval_ms = 500\n[venue]\nname = "projectx"')
+    loaded = load(tmp_path / "engine.toml")
+    assert loaded.feed == FeedSettings(ping_interval_ms=500)
+    assert loaded.http == HttpSettings()
+    assert loaded.venue.api_url == "https://api.topstepx.com/api"
+
+
+def test_what_a_key_that_does_not_exist_is_answered_with(tmp_path: Path) -> None:
+    assert refusal(tmp_path, "level = 3") == f"{tmp_path}/MNQ.toml: 'level' is no key that exists: did you mean levels"
+    assert "the keys are contract, levels" in refusal(tmp_path, "zzzzzz = 3")
+
+
+def test_what_a_value_out_of_bounds_is_answered_with(tmp_path: Path) -> None:
+    assert refusal(tmp_path, "levels = 0") == (
+        f"{tmp_path}/MNQ.toml: levels is 0, but it must be a whole number from 1 to 1024:"
+        " correct it, or leave it out for 64"
+    )
+
+
+@pytest.mark.parametrize("value", ["-1", "1e3", '"4"', "true", "[4]", "1979-05-27", "nan", "3"])
+def test_a_ring_is_a_power_of_two(tmp_path: Path, value: str) -> None:
+    assert "ring_mib is" in refusal(tmp_path, f"ring_mib = {value}")
+
+
+@pytest.mark.parametrize("key", [entry.name for entry in dataclasses.fields(SymbolSettings) if entry.type is int])
+def test_bounds_are_where_the_rule_says(tmp_path: Path, key: str) -> None:
+    rule = next(entry.metadata["rule"] for entry in dataclasses.fields(SymbolSettings) if entry.name == key)
+    low, high = (int(word) for word in rule.must.split() if word.isdigit())
+    assert [rule.holds(value) for value in (low - 1, low, high, high + 1)] == [False, True, True, False]
+
+
+def test_fewer_levels_than_are_kept(tmp_path: Path) -> None:
+    assert "levels is 64, but it must not be above max_depth, which is 32" in refusal(tmp_path, "max_depth = 32")
+
+
+@pytest.mark.parametrize("contract", ["", "MNQ", "CON.F.US.MNQ.A26", "CON.F.US.MNQ.Z2026", 'CON.F.US."', 7])
+def test_contracts_that_are_none(tmp_path: Path, contract: object) -> None:
+    assert "contract is" in refusal(tmp_path, f"contract = {json.dumps(contract)}")
+
+
+def test_one_contract_twice(tmp_path: Path) -> None:
+    (tmp_path / "A.toml").write_text('contract = "CON.F.US.MNQ.Z26"')
+    assert "CON.F.US.MNQ.Z26 is there twice" in refusal(tmp_path, 'contract = "CON.F.US.MNQ.Z26"')
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    assert "is not TOML" in refusal(tmp_path, "levels = ")
+    assert "is longer than" in refusal(tmp_path, "#" * (MAX_FILE_BYTES + 1))
+    (tmp_path / "MNQ.toml").write_bytes(b"\xff")
+    with pytest.raises(ConfigError, match="not UTF-8"):
+        load_symbols(tmp_path)
+    (tmp_path / "MNQ.toml").write_text("a = " + "[" * 5000)
+    with pytest.raises(ConfigError, match="is not TOML"):
+        load_symbols(tmp_path)
+    with pytest.raises(ConfigError, match=r"cannot be read \(No such file or directory\): give --config"):
+        load(tmp_path / "absent.toml")
+    (tmp_path / "MNQ.toml").unlink()
+    assert "'a b' cannot be a symbol" in refusal(tmp_path, "", name="a b.toml")
+
+
+def test_folders_that_hold_no_symbols(tmp_path: Path) -> None:
+    for folder in (tmp_path, tmp_path / "absent"):
+        with pytest.raises(ConfigError, match=r"no symbol file .* --symbols-dir"):
+            load_symbols(folder)
+
+
+def test_an_unknown_symbol_is_answered_with_near_ones() -> None:
+    with pytest.raises(ConfigError, match=r"no symbol 'MNW': did you mean MNQ"):
+        load(symbols=["MNW"])
+    with pytest.raises(ConfigError, match=r"no symbol 'zzzzz': there are CL, ES"):
+        load(symbols=["zzzzz"])
+    with pytest.raises(ConfigError, match="there must be 1 to"):
+        load(symbols=[])
+    with pytest.raises(ConfigError, match="symbol ES is there twice"):
+        load(symbols=["ES", "ES"])
+
+
+def test_tables_that_are_none_or_unknown(tmp_path: Path) -> None:
+    assert "'http' " not in engine_refusal(tmp_path, "[htp]")
+    assert "'htp' is no key that exists: did you mean http" in engine_refusal(tmp_path, "[htp]")
+    assert "http is 3, but it must be a table: write [http]" in engine_refusal(tmp_path, "http = 3")
+    assert "http.max_connections is 201" in engine_refusal(tmp_path, "[http]\nmax_connections = 201")
+    assert "http.max_connections_per_host is 51" in engine_refusal(tmp_path, "[http]\nmax_connections_per_host = 51")
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://api.topstepx.com",
+        "https://u:p@h",
+        "https://h?access_token=x",
+        "https://h:99999",
+        "ftp://h",
+        "https://",
+        "https://h/ x",
+    ],
+)
+def test_addresses_that_are_none_or_would_show_a_secret(tmp_path: Path, url: str) -> None:
+    assert "venue.api_url is" in engine_refusal(tmp_path, f'[venue]\nname = "projectx"\napi_url = "{url}"')
+    assert "venue.market_hub_url" in engine_refusal(tmp_path, f'[venue]\nname = "projectx"\nmarket_hub_url = "{url}"')
+
+
+def test_plain_addresses_are_for_this_machine(tmp_path: Path) -> None:
+    (tmp_path / "e.toml").write_text('[venue]\nname = "projectx"\nmarket_hub_url = "ws://127.0.0.1:9/hubs/market"')
+    assert load(tmp_path / "e.toml").venue.market_hub_url == "ws://127.0.0.1:9/hubs/market"
+
+
+def test_the_simulator_takes_no_address_until_it_runs(tmp_path: Path) -> None:
+    assert "picks its own address" in engine_refusal(tmp_path, '[venue]\napi_url = "https://h/api"')
+    found = load().at_simulator("http://127.0.0.1:5000", "someone")
+    assert found.venue == VenueSettings(
+        "simulator", "http://127.0.0.1:5000/api", "http://127.0.0.1:5000/hubs/market", "someone"
+    )
+    assert Settings.from_json(json.loads(json.dumps(found.to_json()))) == found
+
+
+def test_an_argument_wins_over_the_file(tmp_path: Path) -> None:
+    (tmp_path / "e.toml").write_text('[venue]\nname = "projectx"')
+    assert load(tmp_path / "e.toml", venue="simulator").venue.name == "simulator"
+    with pytest.raises(ConfigError, match=r"venue\.name is 'binance', but it must be \"simulator\" or \"projectx\""):
+        load(venue="binance")
+    with pytest.raises(ConfigError, match=r"name is '\.\./x'"):
+        load(name="../x")
+
+
+def test_folders_come_from_the_environment() -> None:
+    loaded = load(environ={"XDG_DATA_HOME": "/d", "SHARDBOOK_SHM": "/s"})
+    assert (loaded.data_folder, loaded.shm_root) == (Path("/d/shardbook"), Path("/s"))
+    assert load(data_dir=Path("/x"), environ={}).data_folder == Path("/x")
+    assert load(environ={"HOME": "/h"}).data_folder == Path("/h/.local/share/shardbook")
+
+
+def test_a_secret_in_a_file_is_refused_and_not_repeated(tmp_path: Path) -> None:
+    sentence = engine_refusal(tmp_path, '[venue]\napi_key = "canary-0123456789"')
+    assert "canary" not in sentence
+    assert f"set {USER_VARIABLE} and {KEY_VARIABLE} in the environment" in sentence
+
+
+def test_credentials_come_from_the_environment_and_hide_the_key() -> None:
+    user = credentials(VenueSettings(), {USER_VARIABLE: "me", KEY_VARIABLE: "canary"})
+    assert user == Credentials("me", "canary")
+    assert "canary" not in repr(user)
+    assert credentials(VenueSettings(user_name="you"), {KEY_VARIABLE: "k"}).user_name == "you"
+
+
+@pytest.mark.parametrize(
+    ("environ", "variable"),
+    [
+        ({}, USER_VARIABLE),
+        ({USER_VARIABLE: "me"}, KEY_VARIABLE),
+        ({USER_VARIABLE: "me", KEY_VARIABLE: "a\nb"}, KEY_VARIABLE),
+    ],
+)
+def test_credentials_that_are_not_there(environ: dict[str, str], variable: str) -> None:
+    with pytest.raises(ConfigError, match=variable) as caught:
+        credentials(VenueSettings(), environ)
+    assert "a\nb" not in str(caught.value)
+
+
+KEYS = [
+    *(("symbol", entry.name) for entry in dataclasses.fields(SymbolSettings) if "rule" in entry.metadata),
+    *(
+        (table, entry.name)
+        for table, kind in Settings.TABLES.items()
+        for entry in dataclasses.fields(kind)
+        if "rule" in entry.metadata
+    ),
+]
+WRONG: st.SearchStrategy[object] = st.one_of(
+    st.sampled_from([-1, 2**70, 1.5, True, None, [], {}, "\x00", "no\nsuch", "x" * 10_000]),
+    st.lists(st.integers(), min_size=1, max_size=3),
+)
+
+
+@given(key=st.sampled_from(KEYS), value=WRONG)
+@settings(max_examples=300, deadline=None)
+def test_any_corrupted_key_is_refused_by_file_and_name(key: tuple[str, str], value: object) -> None:
+    table, name = key
+    document = load().to_json()
+    document["symbols"] = document["symbols"][:1]
+    (document["symbols"][0] if table == "symbol" else document[table])[name] = value
+    with pytest.raises(ConfigError) as caught:
+        Settings.from_json(document, "some file")
+    sentence = str(caught.value)
+    assert sentence.startswith("some file: ")
+    assert name in sentence
+    assert "\n" not in sentence
+    assert len(sentence) < 500
+
+
+@given(
+    st.recursive(
+        st.none() | st.booleans() | st.integers() | st.text(),
+        lambda kids: (
+            st.lists(kids, max_size=3)
+            | st.dictionaries(
+                st.sampled_from(["name", "symbols", "venue", "feed", "http", "shm_root", "data_folder"]), kids
+            )
+        ),
+    )
+)
+@settings(max_examples=200, deadline=None)
+def test_any_json_is_taken_or_refused(value: object) -> None:
+    try:
+        Settings.from_json(value)
+    except ConfigError:
+        return
+
+
+def test_settings_survive_json() -> None:
+    loaded = load(symbols=["ES", "CL"], name="other", venue="projectx")
+    assert Settings.from_json(json.loads(json.dumps(loaded.to_json()))) == loaded

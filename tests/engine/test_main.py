@@ -1,0 +1,195 @@
+"""engine/__main__.py as a process: real rings, a fake venue, SIGTERM; and its refusals, one sentence each."""
+
+import asyncio
+import io
+import json
+import os
+import signal
+import sys
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from engine.__main__ import read_job
+from engine.config import KEY_VARIABLE, USER_VARIABLE, ConfigError, Settings, load
+from shm import layout, segment
+from shm.layout import Kind, Reason, Record
+from shm.life import LifeLock, is_held
+from shm.registry import engine_folder, generation_folder, make_folder
+from shm.ring import KIND, PEEK_WORDS, SEQUENCE, peek
+from tests.engine.feeds.fake_venue import API_KEY, FakeVenue, until
+
+TOP = Path(__file__).parents[2]
+GENERATION = 3
+SYMBOLS = ("MNQ", "MES")
+
+
+def settings_at(venue: FakeVenue) -> Settings:
+    return load(symbols=SYMBOLS).at_simulator(venue.url, "me")
+
+
+def make_segments(name: str) -> Path:
+    """An engine's folder as a supervisor makes it."""
+    folder = engine_folder(name)
+    make_folder(folder)
+    here = generation_folder(folder, GENERATION)
+    here.mkdir(mode=0o700)
+    for symbol in SYMBOLS:
+        regions = layout.ring_regions(1 << 20)
+        ring = segment.create(here / f"{symbol}.ring", Kind.RING, regions, generation=GENERATION, symbol=symbol)
+        ring.array("words")[layout.CAPACITY] = 1 << 20
+        ring.close()
+    segment.create(here / "engine", Kind.ENGINE, layout.engine_regions(), generation=GENERATION).close()
+    return folder
+
+
+def records(folder: Path, symbol: str) -> list[tuple[Record, int]]:
+    """Kind, and the reason of a gap, of every record that is published in a ring, clock frames left out."""
+    path = generation_folder(folder, GENERATION) / f"{symbol}.ring"
+    ring = segment.attach(path, Kind.RING, generation=GENERATION, symbol=symbol)
+    words: Any = ring.array("words").view(np.int64)
+    row: Any = np.zeros(PEEK_WORDS, np.int64)
+    found: list[tuple[Record, int]] = []
+    position, tail = 0, int(words[layout.TAIL])
+    while peek(words, position, tail, row):
+        kind = Record(int(row[KIND]))
+        assert int(row[SEQUENCE]) >> layout.GENERATION_SHIFT == GENERATION
+        if kind is not Record.CLOCK:
+            found.append((kind, int(words[int(row[0]) // 8]) if kind is Record.GAP else 0))
+        position = int(row[9])
+    del words
+    ring.close()
+    return found
+
+
+class Running:
+    """A `python -m engine`, what it says on stdout, and its log."""
+
+    def __init__(self, process: asyncio.subprocess.Process) -> None:
+        self.process = process
+        self.events: list[dict[str, Any]] = []
+        self.log = ""
+
+    async def read(self) -> None:
+        assert self.process.stdout is not None
+        assert self.process.stderr is not None
+        async for line in self.process.stdout:
+            self.events.append(json.loads(line))
+        self.log = (await self.process.stderr.read()).decode()
+
+
+async def start(job: object, key: str = API_KEY) -> tuple[Running, asyncio.Task[None]]:
+    environ = os.environ | {USER_VARIABLE: "me", KEY_VARIABLE: key}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "engine", cwd=TOP, env=environ, stdin=-1, stdout=-1, stderr=-1
+    )
+    assert process.stdin is not None
+    process.stdin.write(json.dumps(job).encode())
+    process.stdin.write_eof()
+    running = Running(process)
+    return running, asyncio.create_task(running.read())
+
+
+def job(venue: FakeVenue, folder: Path) -> dict[str, object]:
+    return {
+        "settings": settings_at(venue).to_json(),
+        "generation": GENERATION,
+        "folder": str(folder),
+        "supervisor_pid": os.getpid(),
+    }
+
+
+def with_venue(play: Callable[[FakeVenue], Awaitable[None]]) -> None:
+    async def go() -> None:
+        async with FakeVenue() as venue:
+            await play(venue)
+
+    asyncio.run(go())
+
+
+async def refused(job: object, key: str = API_KEY) -> str:
+    """The sentence that an engine ends with, after the checks that all such endings share."""
+    running, reading = await start(job, key)
+    await asyncio.wait_for(reading, 60)
+    assert await running.process.wait() == 1
+    (event,) = running.events
+    assert event["event"] == "fatal"
+    assert running.log.endswith(f"engine: {event['message']}\n")
+    assert "Traceback" not in running.log
+    return str(event["message"])
+
+
+def test_a_life_and_a_successor(shm_root: Path, engine_name: str) -> None:
+    folder = make_segments(engine_name)
+    after_life = [
+        (Record.CONFIG, 0),
+        (Record.GAP, Reason.STARTING),
+        (Record.DATA, 0),
+        (Record.GAP, Reason.CLOSED),
+    ]
+    after_successor = [
+        (Record.GAP, Reason.ENGINE_RESTART),
+        (Record.CONFIG, 0),
+        (Record.GAP, Reason.RECONNECTED),
+        (Record.DATA, 0),
+        (Record.GAP, Reason.CLOSED),
+    ]
+
+    async def play(venue: FakeVenue) -> None:
+        for expected in (after_life, after_life + after_successor):
+            running, reading = await start(job(venue, folder))
+            await until(lambda running=running: running.events, "the first event", 60)  # type: ignore[misc]
+            assert running.events == [{"event": "streaming"}]
+            assert is_held(folder / "engine.lock")
+            data = [kind for kind, _ in expected].count(Record.DATA)
+
+            def has_data(data: int = data) -> bool:
+                return all([kind for kind, _ in records(folder, each)].count(Record.DATA) == data for each in SYMBOLS)
+
+            await until(has_data, "a snapshot of each")
+            running.process.send_signal(signal.SIGINT)  # a terminal's; it is the supervisor that ends us
+            running.process.send_signal(signal.SIGTERM)
+            await asyncio.wait_for(reading, 30)
+            assert await running.process.wait() == 0
+            assert not is_held(folder / "engine.lock")
+            assert [records(folder, each) for each in SYMBOLS] == [expected, expected]
+            for secret in (API_KEY, venue.token, venue.token.split(".")[1]):
+                assert secret not in running.log
+            assert "Traceback" not in running.log
+
+    with_venue(play)
+
+
+def test_refusals(shm_root: Path, engine_name: str) -> None:
+    folder = make_segments(engine_name)
+
+    async def play(venue: FakeVenue) -> None:
+        whole = job(venue, folder)
+        lock = LifeLock.take(folder / "engine.lock")
+        sentences = await asyncio.gather(refused({}), refused(whole), refused(whole | {"supervisor_pid": 1}))
+        assert "is not the JSON object it must be" in sentences[0]
+        assert "an engine runs there already" in sentences[1]
+        assert "an engine does not run without its supervisor" in sentences[2]
+        lock.release()
+        wrong = await refused(whole, key="canary-wrong")
+        assert "the venue refuses the login of me (wrong user name or key)" in wrong
+        assert "canary-wrong" not in wrong
+        assert f"{KEY_VARIABLE} is not set" in await refused(whole, key="")
+        (generation_folder(folder, GENERATION) / "MES.ring").write_bytes(b"x" * 8192)
+        assert "MES.ring" in await refused(whole)
+        (generation_folder(folder, GENERATION) / "MES.ring").unlink()
+        assert "MES.ring is not there" in await refused(whole)
+
+    with_venue(play)
+
+
+@pytest.mark.parametrize("key", ["settings", "generation", "folder", "supervisor_pid"])
+def test_a_job_with_a_wrong_value_is_refused_by_name(key: str) -> None:
+    whole = {"settings": load().to_json(), "generation": 1, "folder": "/x", "supervisor_pid": 1}
+    with pytest.raises(ConfigError, match="the job of the engine: "):
+        read_job(io.BytesIO(json.dumps(whole | {key: None}).encode()))
+    with pytest.raises(ConfigError, match="the venue has no address"):
+        read_job(io.BytesIO(json.dumps(whole).encode()))
