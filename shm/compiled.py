@@ -16,15 +16,16 @@ from numba.core import config
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
+_KERNEL_PLACES = ("shm", "workers", "engine/fan.py", "engine/simulator")
 _OPTIONS: dict[str, Any] = {"boundscheck": False, "nogil": True, "cache": True, "error_model": "numpy", "no_cfunc_wrapper": True}
 
 
 def source_hash() -> str:
-    """Sixteen hex digits over every source file of `shm` and `workers`, and over numba's version."""
+    """Sixteen hex digits over every source file that holds a kernel, or a constant of one, and over numba's version."""
     top = Path(__file__).resolve().parent.parent
     digest = hashlib.sha256(numba.__version__.encode())
-    for folder in ("shm", "workers"):
-        for path in sorted((top / folder).rglob("*.py")):
+    for place in _KERNEL_PLACES:
+        for path in sorted((top / place).rglob("*.py")) or [top / place]:
             digest.update(str(path.relative_to(top)).encode() + path.read_bytes())
     return digest.hexdigest()[:16]
 

@@ -1,0 +1,1 @@
+"""The embedded default venue: a ProjectX gateway on loopback, with the truth of all it sends (see __main__.py)."""

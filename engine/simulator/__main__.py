@@ -1,0 +1,165 @@
+"""The simulator as a process: its job as one JSON object on stdin, its address as one JSON line on stdout.
+
+    {"port": 0, "seed": 7, "rate_entries_per_s": 6000.0, "symbols": ["MNQ"], "flow": null, "pace": null,
+     "crossed": false, "truth_folder": "…", "user_name": "…", "api_key_sha256": "…", "supervisor_pid": null}
+
+`rate_entries_per_s` is over all generated contracts together. `flow` is a capture for the contract that it holds;
+`pace` is how many times faster than recorded, null for as fast as the clients take it. The job holds no secret.
+It serves until SIGTERM, and dies with its supervisor.
+"""
+
+import asyncio
+import ctypes
+import json
+import logging
+import os
+import signal
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import uvloop
+from aiohttp import web
+
+from . import truth
+from .channel import Channel
+from .contracts import CONTRACTS
+from .flow import Flow
+from .gateway import AccessLog, Gateway
+from .generated import generate
+from .recorded import CaptureError, read_flow
+from .rules import checkpoints
+from .schedule import Schedule
+from .sender import Sender
+from .tokens import Tokens
+
+MAX_RATE = 200_000.0
+RECORDED_SYMBOL = "ES"  # the contract of the captures that we know
+MAX_JOB_BYTES = 64 << 10
+_PR_SET_PDEATHSIG = 1
+_LEAD_ENTRIES = 6  # contracts are spread over one record of mean length
+
+
+class BadJob(Exception):
+    """The job cannot be done; the message says what to change."""
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """See the module's own words."""
+
+    port: int
+    seed: int
+    rate_entries_per_s: float
+    symbols: tuple[str, ...]
+    flow: str | None
+    pace: float | None
+    crossed: bool
+    truth_folder: str
+    user_name: str
+    api_key_sha256: str
+    supervisor_pid: int | None
+
+    @classmethod
+    def read(cls, text: str) -> "Job":
+        """Raises BadJob."""
+        try:
+            given: dict[str, Any] = json.loads(text)
+            job = cls(**given | {"symbols": tuple(given["symbols"])})
+        except (ValueError, TypeError, KeyError) as error:
+            raise BadJob(f"the job on stdin is not one JSON object with the simulator's keys: {error}") from None
+        unknown = [symbol for symbol in job.symbols if symbol not in CONTRACTS]
+        if unknown or not job.symbols:
+            raise BadJob(f"unknown symbols {unknown}; the simulator lists {', '.join(CONTRACTS)}")
+        if not 1 <= job.rate_entries_per_s <= MAX_RATE:
+            raise BadJob(f"a rate is 1 to {MAX_RATE:.0f} depth entries/s, not {job.rate_entries_per_s}")
+        if job.flow is not None and RECORDED_SYMBOL not in job.symbols:
+            raise BadJob(f"a recorded flow is one of {RECORDED_SYMBOL}: have it among the symbols")
+        if job.pace is not None and not job.pace > 0:
+            raise BadJob(f"a pace is above 0, not {job.pace}")
+        return job
+
+
+def die_with(supervisor_pid: int) -> None:
+    """Be killed when the supervisor ends, also if it did so just before we asked."""
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != supervisor_pid:
+        sys.exit(0)
+
+
+def flows_of(job: Job) -> list[Flow]:
+    """The flow of each contract of the job."""
+    flows = []
+    for symbol in job.symbols:
+        if job.flow is not None and symbol == RECORDED_SYMBOL:
+            flows.append(read_flow(Path(job.flow), crossed=job.crossed))
+        else:
+            flows.append(generate(CONTRACTS[symbol], job.seed))
+    return flows
+
+
+def build(job: Job) -> Gateway:
+    """The gateway of a job, with its truth folder written, and nothing running yet."""
+    flows = flows_of(job)
+    parts = [(flow, checkpoints(flow)) for flow in flows]
+    logs = truth.write(Path(job.truth_folder), parts)
+    channels, schedules = {}, {}
+    generated = sum(flow.loops for flow in flows)
+    for i, (flow, marks) in enumerate(parts):
+        symbol = flow.contract.symbol
+        channels[symbol] = Channel(flow, marks, logs[symbol], time.time_ns())
+        if flow.loops:
+            rate = job.rate_entries_per_s / generated
+            schedules[symbol] = Schedule(flow, rate, lead=_LEAD_ENTRIES * i / len(flows))
+        else:
+            schedules[symbol] = Schedule(flow, float("inf") if job.pace is None else job.pace * 1e9)
+    served = {flow.contract.symbol: flow.contract for flow in flows}
+    listed = [served.get(symbol, contract) for symbol, contract in CONTRACTS.items()]
+    return Gateway(listed, Sender(channels, schedules), Tokens(job.user_name, job.api_key_sha256))
+
+
+async def serve(job: Job) -> None:
+    """Serve a job until SIGTERM or SIGINT."""
+    ended = asyncio.Event()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        asyncio.get_running_loop().add_signal_handler(number, ended.set)
+    gateway = build(job)
+    runner = web.AppRunner(gateway.app, access_log_class=AccessLog, access_log=logging.getLogger("simulator.access"))
+    await runner.setup()
+    try:
+        site = web.TCPSite(runner, "127.0.0.1", job.port, shutdown_timeout=0.5)
+        await site.start()
+    except OSError as error:
+        raise BadJob(
+            f"cannot listen on 127.0.0.1:{job.port}: {os.strerror(error.errno or 0)}; give another port, or 0"
+        ) from None
+    port = runner.addresses[0][1]
+    print(json.dumps({"url": f"http://127.0.0.1:{port}"}), flush=True)
+    sending = asyncio.create_task(gateway.sender.run())
+    waiting = asyncio.create_task(ended.wait())
+    await asyncio.wait((sending, waiting), return_when=asyncio.FIRST_COMPLETED)
+    waiting.cancel()
+    if sending.done():
+        sending.result()
+    sending.cancel()
+    await runner.cleanup()
+
+
+def main() -> int:
+    """Status 0 after SIGTERM; 1 if the job cannot be done: then a "fatal" line stands in place of the address."""
+    logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
+    try:
+        job = Job.read(sys.stdin.read(MAX_JOB_BYTES))
+        if job.supervisor_pid is not None:
+            die_with(job.supervisor_pid)
+        uvloop.run(serve(job))
+    except (BadJob, CaptureError) as error:
+        print(json.dumps({"event": "fatal", "message": f"the simulator cannot start: {error}"}), flush=True)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

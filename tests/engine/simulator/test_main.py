@@ -1,0 +1,90 @@
+"""The simulator as a process: its job on stdin, its address on stdout, a good end, and one sentence for a bad job."""
+
+import json
+import signal
+import socket
+import subprocess
+import sys
+import urllib.request
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from engine.simulator.__main__ import BadJob, Job
+from tests.engine.simulator.venue import job
+
+TOP = Path(__file__).resolve().parents[3]
+LIMIT_S = 120.0  # the first start on a machine compiles
+
+
+def fields(folder: Path, **changed: Any) -> dict[str, Any]:
+    made = job(folder, **changed)
+    return {name: getattr(made, name) for name in Job.__slots__}
+
+
+def start(given: str) -> subprocess.Popen[str]:
+    command, pipe = [sys.executable, "-m", "engine.simulator"], subprocess.PIPE
+    process = subprocess.Popen(command, cwd=TOP, text=True, stdin=pipe, stdout=pipe, stderr=pipe)
+    assert process.stdin is not None
+    process.stdin.write(given)
+    process.stdin.close()
+    process.stdin = None  # `communicate` would flush it again
+    return process
+
+
+def test_it_serves_until_sigterm(tmp_path: Path) -> None:
+    process = start(json.dumps(fields(tmp_path)))
+    assert process.stdout is not None
+    try:
+        url = json.loads(process.stdout.readline())["url"]
+        assert url.startswith("http://127.0.0.1:")
+        with urllib.request.urlopen(f"{url}/simulator/status", timeout=10) as answer:
+            status = json.load(answer)
+        assert status["contracts"].keys() == {"MNQ", "GC"}
+        assert not status["paused"]
+        assert (tmp_path / "truth" / "truth.json").is_file()
+        process.send_signal(signal.SIGTERM)
+        _, errors = process.communicate(timeout=LIMIT_S)
+    finally:
+        process.kill()
+        process.wait()
+    assert process.returncode == 0, errors
+    assert "Traceback" not in errors
+
+
+def test_a_port_in_use_is_one_sentence(tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        process = start(json.dumps(fields(tmp_path, port=taken.getsockname()[1])))
+        output, errors = process.communicate(timeout=LIMIT_S)
+    assert process.returncode == 1
+    said = json.loads(output)
+    assert said["event"] == "fatal"
+    assert "cannot listen" in said["message"]
+    assert "\n" not in said["message"]
+    assert errors == ""
+
+
+@pytest.mark.parametrize(
+    ("changed", "words"),
+    [
+        ({"symbols": ["MNQ", "XYZ"]}, "XYZ"),
+        ({"symbols": []}, "symbols"),
+        ({"rate_entries_per_s": 0.5}, "rate"),
+        ({"rate_entries_per_s": 200_001}, "rate"),
+        ({"pace": 0}, "pace"),
+        ({"colour": "red"}, "colour"),
+        ({"flow": "x.dbn", "symbols": ["MNQ"]}, "ES"),
+    ],
+)
+def test_a_bad_job_says_what_is_wrong(tmp_path: Path, changed: dict[str, Any], words: str) -> None:
+    with pytest.raises(BadJob, match=words):
+        job(tmp_path, **changed)
+
+
+@pytest.mark.parametrize("text", ["", "[]", "{}", "[[[["])
+def test_what_is_no_job_is_refused(text: str) -> None:
+    with pytest.raises(BadJob, match="stdin"):
+        Job.read(text)
