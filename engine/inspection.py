@@ -1,0 +1,395 @@
+"""What lies in a segment file, printed: header, regions, state, counters, and whether all of it is as it must be.
+
+`python -m engine.inspection FILE...` or `--name NAME`. Everything is mapped read-only and a living writer is not
+disturbed, so each check says only what must hold at any moment: one cell or slot may be in the writer's hands.
+"""
+
+import signal
+import sys
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from shm import layout, registry
+from shm.errors import LayoutError, NoEngine, ShardbookError
+from shm.layout import ASK, BID, REASON_TEXT, SESSION_FIELDS, Kind, Reason, Record, Source, State
+from shm.life import start_ticks
+from shm.segment import Segment, attach
+
+from .arguments import Arguments
+from .table import decimals
+
+RETRIES = 100  # of a cell copied while its writer goes on; more than two in a row was never seen
+
+# The fields of STATE that count something, in the order in which they are printed.
+COUNTERS = (
+    *("applied", "refused", "dropped", "quarantined", "resyncs", "trades", "depth_entries", "fast_records"),
+    *("slow_records", "ignored_entries", "unknown_entries", "overflow_levels"),
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Check:
+    """One thing that must hold. `fault` says how it does not; empty when it does."""
+
+    what: str
+    fault: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What there is to say about one segment: titled groups of (name, value), and checks."""
+
+    title: str
+    groups: tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
+    checks: tuple[Check, ...]
+
+    @property
+    def whole(self) -> bool:
+        return not any(check.fault for check in self.checks)
+
+
+def open_segment(path: Path) -> Segment:
+    """Map a segment of whatever kind, read-only. Raises LayoutError for what is none; FileNotFoundError passes."""
+    kind, symbol = Kind.RING, ""
+    if path.is_file():
+        with open(path, "rb") as file:
+            start = file.read(layout.HEADER.itemsize)
+        if len(start) == layout.HEADER.itemsize:
+            header = np.frombuffer(start, layout.HEADER)[0]
+            kind = Kind(int(header["kind"])) if header["kind"] in tuple(Kind) else Kind.RING
+            named = bytes(header["symbol"]).decode("ascii", "replace")
+            symbol = named if registry.SYMBOL_NAME.fullmatch(named) else ""
+    return attach(path, kind, symbol=symbol)  # believes nothing of the above: a lie there is an error here
+
+
+def examine(segment: Segment) -> Report:
+    """Describe and check a mapped segment."""
+    groups = [("header", tuple(_header(segment))), ("regions", tuple(_regions(segment)))]
+    checks: list[Check] = []
+    if segment.kind == Kind.RING:
+        groups.append(("ring", tuple(_ring(segment))))
+        checks += _ring_checks(segment)
+    elif segment.kind == Kind.BOOK:
+        state = _published_state(segment)
+        groups += [("state", tuple(_state(segment, state))), ("counters", tuple(_counters(segment, state)))]
+        checks += _book_checks(segment)
+    elif segment.kind == Kind.ENGINE:
+        words = segment.array("words")
+        rows = tuple((name, f"{words[i * layout.WORDS_A_LINE]:,}") for i, name in enumerate(layout.ENGINE_WORDS))
+        groups.append(("engine", rows))
+    else:
+        groups.append(("changed", (("wakes", f"{segment.array('words')[0]:,}"),)))
+    return Report(f"{segment.path}", tuple(groups), tuple(checks))
+
+
+def render(report: Report) -> str:
+    """The report as text of at most 100 columns (a path may be longer)."""
+    lines = [f"{report.title}: {'whole' if report.whole else 'DAMAGED'}"]
+    for title, rows in report.groups:
+        lines.append(f"  {title}")
+        width = max((len(name) for name, _ in rows), default=0)
+        lines += [f"    {name:<{width}}  {value}".rstrip() for name, value in rows]
+    if report.checks:
+        lines.append("  checks")
+        lines += [
+            f"    {'BAD' if check.fault else 'ok ':<3}  {check.what}" + _after(check.fault) for check in report.checks
+        ]
+    return "\n".join(lines)
+
+
+def _after(fault: str) -> str:
+    return f": {fault}" if fault else ""
+
+
+def _header(segment: Segment) -> Iterator[tuple[str, str]]:
+    pid, ticks = segment.writer()
+    life = "running" if start_ticks(pid) == ticks else "ended"
+    yield "kind", segment.kind.name.lower()
+    if segment.symbol:
+        yield "symbol", segment.symbol
+    yield "layout version", f"{layout.LAYOUT_VERSION}"
+    yield "generation", f"{segment.generation}"
+    yield "bytes", f"{len(segment.memory):,}"
+    yield "writer", f"process {pid}, {life}" if pid else "nobody yet"
+
+
+def _regions(segment: Segment) -> Iterator[tuple[str, str]]:
+    names = {id(dtype): name for name, dtype in layout.NAMED_DTYPES.items()}
+    for name, region in segment.regions.items():
+        rows = " × ".join(f"{n:,}" for n in region.shape)
+        kind = names.get(id(region.dtype), str(region.dtype.str))
+        yield name, f"at {region.offset:>10,}  {region.nbytes:>12,} bytes  {kind} [{rows}]"
+
+
+# ── the ring ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _ring(segment: Segment) -> Iterator[tuple[str, str]]:
+    words = segment.array("words")
+    head, tail = int(words[layout.HEAD]), int(words[layout.TAIL])
+    yield "capacity", f"{words[layout.CAPACITY]:,} bytes"
+    yield "tail", f"{tail:,}  published by the engine"
+    yield "head", f"{head:,}  released by the worker, {tail - head:,} bytes kept"
+    yield "next sequence", f"{words[layout.NEXT_SEQUENCE]:,}"
+    yield "delivered", f"{words[layout.DELIVERED]:,}"
+    yield "dropped", f"{words[layout.DROPPED]:,}"
+    yield "owed gap", _reason(int(words[layout.OWED_GAP])) or "none"
+    yield "worker", "parked" if words[layout.PARKED] else "awake"
+    yield "resyncs wanted", f"{words[layout.RESYNC_WANTED]:,}"
+    yield "begun", f"{words[layout.BEGUN]:,}" if words[layout.BEGUN] else "no record in hand"
+    yield "heartbeat", f"{words[layout.HEARTBEAT]:,}"
+
+
+def _ring_checks(segment: Segment) -> list[Check]:
+    words = segment.array("words")
+    capacity = int(words[layout.CAPACITY])
+    described = segment.regions["words"].nbytes - layout.CONTROL_BYTES - layout.RING_SLACK
+    head, tail = int(words[layout.HEAD]), int(words[layout.TAIL])  # head first: it never passes a later tail
+    checks = [
+        Check("capacity is what the file has room for", "" if capacity == described else f"{capacity:,} bytes"),
+        Check(
+            "positions: head <= tail <= head + capacity, on 8 bytes",
+            "" if 0 <= tail - head <= capacity and head % 8 == tail % 8 == 0 else f"head {head:,}, tail {tail:,}",
+        ),
+    ]
+    if any(check.fault for check in checks):
+        return checks
+    data = words[layout.DATA_WORD : layout.DATA_WORD + capacity // 8].copy()
+    kept_from = int(words[layout.HEAD])  # what was released while it was copied may have been written over
+    count, fault = _walk(data, min(kept_from, tail), tail, segment.generation)
+    return [*checks, Check(f"records between head and tail: {count:,}", fault)]
+
+
+def _walk(data: npt.NDArray[np.uint64], position: int, tail: int, generation: int) -> tuple[int, str]:
+    """How many whole records lie in a ring's data words from `position` to `tail`, and what ends the walk early."""
+    capacity = len(data) * 8
+    count, last, last_kind = 0, (generation << layout.GENERATION_SHIFT) - 1, 0
+    while position < tail:
+        place = position % capacity
+        first = int(data[place // 8])
+        kind, size = first >> 32, first & 0xFFFFFFFF
+        if kind == Record.PAD:
+            step = size
+        elif kind in tuple(Record):
+            step = layout.RECORD_BYTES + ((size + 8) & ~7)
+            sequence = int(data[place // 8 + 1])
+            if sequence < last or (sequence == last and not kind == last_kind == Record.CHUNK):
+                return count, f"sequence {sequence} after {last} at {position:,}"
+            last, last_kind, count = sequence, kind, count + 1
+        else:
+            return count, f"no such kind of record, {kind}, at {position:,}"
+        if step <= 0 or step % 8 or place + step > capacity:
+            return count, f"a record of {step:,} bytes at {position:,}"
+        position += step
+    return count, "" if position == tail else f"the last record ends {position - tail:,} bytes past the tail"
+
+
+# ── the book ──────────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _published_state(segment: Segment) -> np.void | None:
+    """The state row of the newest cell, copied whole; None while nothing is published."""
+    cells, control = segment.array("cells"), segment.array("control")
+    for _ in range(RETRIES):
+        number = int(control[layout.PUBLISHED])
+        if number == 0:
+            return None
+        cell = cells[number % layout.CELLS].copy()
+        if int(cell["end"]) == number and int(cells[number % layout.CELLS]["begin"]) == number:
+            state: np.void = cell["state"]
+            return state
+    return None
+
+
+def _state(segment: Segment, state: np.void | None) -> Iterator[tuple[str, str]]:
+    control = segment.array("control")
+    yield "published", f"{control[layout.PUBLISHED]:,}"
+    if state is None:
+        yield "state", "syncing: waiting for the first snapshot"
+        return
+    scale = int(state["price_increment"]), int(state["price_scale"])
+    yield "state", f"{_name(State, int(state['state']))}{_after(_reason(int(state['reason'])))}"
+    yield "since", _wall(int(state["since_wall_ns"]))
+    yield "source", _name(Source, int(state["source"]))
+    yield "contract", bytes(state["contract"]).decode("ascii", "replace")
+    age_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - int(control[layout.THROUGH_NS])
+    yield "engine heard", f"{age_ns / 1e9:,.3f} s ago"
+    yield "sequence", f"{state['sequence']:,}  at ring byte {state['position']:,}"
+    yield "venue's stamp", _wall(int(state["venue_ns"]))
+    if state["n_bids"] and state["n_asks"]:
+        yield "best bid", f"{_price(int(state['best_bid']), *scale)} × {state['best_bid_size']:,}"
+        yield "best ask", f"{_price(int(state['best_ask']), *scale)} × {state['best_ask_size']:,}"
+    yield "levels", f"{state['n_bids']:,} bids, {state['n_asks']:,} asks"
+    if state["trades"]:
+        yield "last trade", f"{_price(int(state['last_price']), *scale)} × {state['last_size']:,}"
+    known = [name for bit, name in enumerate(SESSION_FIELDS) if int(state["known"]) >> bit & 1]
+    yield "session fields", " ".join(known) or "none"
+    last_gap = _reason(int(state["gap_reason"]))
+    yield "last gap", f"{last_gap}, {_wall(int(state['gap_wall_ns']))}" if last_gap else "none"
+
+
+def _counters(segment: Segment, state: np.void | None) -> Iterator[tuple[str, str]]:
+    control = segment.array("control")
+    for name in COUNTERS if state is not None else ():
+        yield name.replace("_", " "), f"{state[name]:,}"  # type: ignore[index]
+    yield "tape rows", f"{control[layout.TAPE_COUNT]:,}"
+    yield "quote rows", f"{control[layout.QUOTE_COUNT]:,}"
+    yield "reader wakes", f"{control[layout.WAKE]:,}"
+
+
+def _book_checks(segment: Segment) -> list[Check]:
+    control = segment.array("control")
+    return [
+        _cells_check(segment),
+        _slots_check(segment),
+        _rows_check("tape", segment.array("tape"), control, layout.TAPE_INTENT, ("sequence", "index")),
+        _rows_check("quotes", segment.array("quotes"), control, layout.QUOTE_INTENT, ("sequence",)),
+    ]
+
+
+def _cells_check(segment: Segment) -> Check:
+    """Every written cell but the one in the writer's hands is whole, at its place, and in order of price."""
+    cells, levels = segment.array("cells"), segment.array("cell_levels")
+    whole, torn = 0, 0
+    faults: list[str] = []
+    for i in range(layout.CELLS):
+        cell, sides = cells[i].copy(), levels[i].copy()
+        again = int(cells[i]["begin"])
+        number = int(cell["end"])
+        if not number == int(cell["begin"]) == again:
+            torn += 1
+        elif number:
+            whole += 1
+            if number % layout.CELLS != i:
+                faults.append(f"cell {i} holds number {number:,}")
+            faults += _side_faults(f"cell {i}", cell, sides, best_first=True)
+    if torn > 1:
+        faults.append(f"{torn} cells are half written, and one writer can have only one in hand")
+    return Check(f"cells: {whole} whole, {torn} in hand", "; ".join(faults[:3]))
+
+
+def _slots_check(segment: Segment) -> Check:
+    """At most one checkpoint slot is half written, and the levels of a whole one are in order."""
+    slots, levels = segment.array("slots"), segment.array("slot_levels")
+    whole, torn = 0, 0
+    faults: list[str] = []
+    for i in range(len(slots)):
+        slot, sides = slots[i].copy(), levels[i].copy()
+        again = int(slots[i]["begin"])
+        if not int(slot["end"]) == int(slot["begin"]) == again:
+            torn += 1
+        elif int(slot["end"]):
+            whole += 1
+            faults += _side_faults(f"slot {i}", slot["state"], sides, best_first=False)
+    if torn > 1:
+        faults.append("both are half written: nothing to recover from")
+    return Check(f"checkpoints: {whole} whole, {torn} in hand", "; ".join(faults[:3]))
+
+
+def _side_faults(where: str, counts: np.void, sides: npt.NDArray[np.void], *, best_first: bool) -> Iterator[str]:
+    """What is wrong with two sides of levels: counts, order of price, sizes."""
+    for side, name in ((BID, "n_bids"), (ASK, "n_asks")):
+        n = int(counts[name])
+        if not 0 <= n <= sides.shape[1]:
+            yield f"{where} says {name} = {n:,}"
+            continue
+        rising = (side == ASK) == best_first
+        steps = np.diff(sides[side]["price"][:n])
+        if not (steps > 0 if rising else steps < 0).all():
+            yield f"{where}: prices of {name} out of order"
+        if (sides[side]["size"][:n] <= 0).any():
+            yield f"{where}: a level of {name} without size"
+
+
+def _rows_check(
+    name: str, rows: npt.NDArray[np.void], control: npt.NDArray[Any], intent_at: int, keys: Iterable[str]
+) -> Check:
+    """Counters of a broadcast ring are possible, and the keys of the rows that it holds never go down."""
+    count = int(control[intent_at + 1])
+    copied = rows.copy()
+    intent = int(control[intent_at])
+    if not count <= intent:
+        return Check(f"{name}: {count:,} rows written", f"intent {intent:,} is below")
+    first = max(0, intent - len(rows))
+    held = copied[np.arange(first, max(first, count)) % len(rows)]
+    order = np.lexsort([held[key] for key in reversed(tuple(keys))])
+    fault = "" if (order == np.arange(len(held))).all() else "rows out of order"
+    return Check(f"{name}: {count:,} rows written, {len(held):,} held", fault)
+
+
+def _name(kind: type[State] | type[Source], value: int) -> str:
+    return kind(value).name.lower() if value in tuple(kind) else f"unknown ({value})"
+
+
+def _reason(value: int) -> str:
+    return REASON_TEXT[Reason(value)] if value in tuple(Reason) else f"unknown reason ({value})"
+
+
+def _price(ticks: int, increment: int, scale: int) -> str:
+    if increment <= 0 or not 0 <= scale <= 18:
+        return f"{ticks:,} ticks"
+    return f"{ticks * increment / 10**scale:,.{decimals(increment, scale)}f}"
+
+
+def _wall(wall_ns: int) -> str:
+    return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(wall_ns // 10**9)) + " UTC" if wall_ns > 0 else "never"
+
+
+# ── the command ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def segments_of(name: str) -> list[Path]:
+    """The segment files of the running engine `name`. Raises NoEngine, LayoutError."""
+    folder = registry.engine_folder(name)
+    try:
+        generation = registry.read(folder).generation
+    except FileNotFoundError:
+        raise NoEngine(f'no engine runs under the name "{name}": start one with scripts/launch') from None
+    return sorted(path for path in registry.generation_folder(folder, generation).iterdir() if path.is_file())
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Print what was asked for; 0 if all of it is whole, 1 if something is damaged, foreign or absent."""
+    parser = Arguments(
+        prog="scripts/inspect",
+        description="Print what is in shared-memory segments, and whether they are whole.",
+    )
+    parser.add_argument(
+        "files", nargs="*", metavar="FILE", type=Path, help="a segment, as /dev/shm/shardbook-UID/NAME/gN/MNQ.book"
+    )
+    parser.add_argument("--name", help="all segments of the running engine of this name instead")
+    options = parser.parse_args(argv)
+    if bool(options.files) == (options.name is not None):
+        parser.error("name either FILE... or --name NAME")
+    try:
+        files = options.files or segments_of(options.name)
+    except (ShardbookError, ValueError) as error:
+        print(f"scripts/inspect: {error}", file=sys.stderr)
+        return 1
+    status = 0
+    for path in files:
+        try:
+            segment = open_segment(path)
+        except FileNotFoundError:
+            print(f"scripts/inspect: {path} does not exist", file=sys.stderr)
+            status = 1
+        except (LayoutError, OSError) as error:
+            print(f"scripts/inspect: {error}", file=sys.stderr)
+            status = 1
+        else:
+            report = examine(segment)
+            segment.close()
+            print(render(report))
+            status = status if report.whole else 1
+    return status
+
+
+if __name__ == "__main__":
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # end as other commands do when `| head` has seen enough
+    sys.exit(main())

@@ -1,0 +1,122 @@
+"""What a running engine shows to anybody who may read it: rows for the table, results for the summary.
+
+The public reader API and /proc, nothing else: if this file can show it, so can a user's program.
+"""
+
+import math
+import os
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import psutil
+
+from shm import Instrument, Market, Status
+from shm.errors import Stale
+
+from .summary import Result, Verdict
+from .table import Quote, Row, decimals
+
+MEMORY_EVERY_S = 2.0  # reading smaps takes a process milliseconds
+
+
+class Observer:
+    """Looks at all instruments of a market; keeps what a rate needs: the look before."""
+
+    def __init__(self, market: Market, shared_folder: Path) -> None:
+        """`shared_folder`: where this engine's segments lie; what is mapped from there is not a worker's own."""
+        self._instruments = {symbol: market[symbol] for symbol in market.symbols}
+        self._shared_folder = shared_folder
+        self._before: dict[str, tuple[float, int]] = {}
+        self._memory: dict[int, float | None] = {}
+        self._measured_s = -math.inf
+
+    def statuses(self) -> dict[str, Status]:
+        return {symbol: instrument.status() for symbol, instrument in self._instruments.items()}
+
+    def rows(self, now_s: float) -> list[Row]:
+        """One row an instrument, at `now_s` of a clock that goes on; rates are since the call before."""
+        statuses = self.statuses()
+        if now_s - self._measured_s >= MEMORY_EVERY_S:
+            self._memory = {status.pid: own_mib(status.pid, self._shared_folder) for status in statuses.values()}
+            self._measured_s = now_s
+        rows = []
+        for symbol, status in statuses.items():
+            before_s, before = self._before.get(symbol, (now_s, status.delivered))
+            self._before[symbol] = now_s, status.delivered
+            passed_s = now_s - before_s
+            rate = (status.delivered - before) / passed_s if passed_s > 0 else 0.0
+            rows.append(_row(self._instruments[symbol], status, max(0.0, rate), self._memory.get(status.pid)))
+        return rows
+
+    def results(self, states: Mapping[str, str], verdicts: Mapping[str, Verdict]) -> list[Result]:
+        """The end of a run: counts of now, `states` of before the stop, what the judge found if there was one."""
+        return [
+            Result(
+                symbol=symbol,
+                contract=status.contract,
+                pid=status.pid,
+                state=states[symbol],
+                parked=status.parked,
+                records=status.delivered,
+                applied=status.applied,
+                refused=status.refused,
+                dropped=status.dropped,
+                quarantined=status.quarantined,
+                trades=status.trades,
+                resyncs=status.resyncs,
+                latency_us=_latency_us(status),
+                uss_mib=own_mib(status.pid, self._shared_folder),
+                verdict=verdicts.get(symbol),
+            )
+            for symbol, status in self.statuses().items()
+        ]
+
+
+def accounted(statuses: Sequence[Status]) -> bool:
+    """Whether each delivered record was applied, refused, dropped or set aside: none is under way in a ring."""
+    return all(
+        status.delivered == status.applied + status.refused + status.dropped + status.quarantined for status in statuses
+    )
+
+
+def own_mib(pid: int, shared_folder: Path) -> float | None:
+    """What of a process's memory is in no other (USS), less what it maps from `shared_folder`; None if it is gone."""
+    folder = f"{shared_folder}{os.sep}"
+    try:
+        maps = psutil.Process(pid).memory_maps(grouped=False)
+    except psutil.Error:
+        return None
+    own = sum(part.private_clean + part.private_dirty for part in maps if not part.path.startswith(folder))
+    return float(own) / 2**20
+
+
+def _row(instrument: Instrument, status: Status, records_per_s: float, uss_mib: float | None) -> Row:
+    bid = ask = last = None
+    try:
+        quote = instrument.quote(allow_stale=True)
+    except Stale:
+        quote = None  # nothing could be read whole at this moment: the row says so by its state
+    if quote is not None and quote.price_increment > 0:
+        digits = decimals(quote.price_increment, quote.price_scale)
+        bid = Quote(quote.bid, quote.bid_size, digits) if quote.bid_units else None
+        ask = Quote(quote.ask, quote.ask_size, digits) if quote.ask_units else None
+        last = Quote(status.last_price, status.last_size, digits) if status.last_size > 0 else None
+    return Row(
+        symbol=status.symbol,
+        state=status.state,
+        reason=status.parked or status.reason,
+        bid=bid,
+        ask=ask,
+        last=last,
+        records_per_s=records_per_s,
+        latency_us=_latency_us(status),
+        dropped=status.dropped,
+        resyncs=status.resyncs,
+        uss_mib=uss_mib,
+    )
+
+
+def _latency_us(status: Status) -> tuple[float, float] | None:
+    if not status.latency_p99_ns:
+        return None
+    return status.latency_p50_ns / 1000, status.latency_p99_ns / 1000

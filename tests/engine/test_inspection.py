@@ -1,0 +1,264 @@
+"""What scripts/inspect says of whole, damaged and foreign files."""
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from engine import inspection
+from shm import layout, registry
+from shm.layout import Kind, Reason, State
+from shm.ring import RingWriter
+from shm.segment import Segment, create
+
+GENERATION = 3
+FIRST_SEQUENCE = GENERATION << layout.GENERATION_SHIFT
+
+
+@pytest.fixture
+def ring(tmp_path: Path) -> Segment:
+    """A ring with three records and a gap, of 16 KiB."""
+    segment = create(
+        tmp_path / "MNQ.ring", Kind.RING, layout.ring_regions(1 << 14), generation=GENERATION, symbol="MNQ"
+    )
+    writer = RingWriter(segment.array("words"), GENERATION)
+    for payload in (b"a", b"bb" * 40, b"c" * 5000):  # the last one goes in chunks
+        assert writer.push(payload)
+    writer.gap(Reason.DISCONNECTED)
+    writer.publish()
+    return segment
+
+
+@pytest.fixture
+def book(tmp_path: Path) -> Segment:
+    """A live book of two levels a side, published eleven times, with one checkpoint, five trades and one quote."""
+    segment = create(
+        tmp_path / "MNQ.book",
+        Kind.BOOK,
+        layout.book_regions(levels=4, max_depth=8, tape_rows=4, quote_rows=4),
+        generation=GENERATION,
+        symbol="MNQ",
+    )
+    control, cells, shown = segment.array("control"), segment.array("cells"), segment.array("cell_levels")
+    for number in range(1, 12):
+        cell, levels = cells[number % layout.CELLS], shown[number % layout.CELLS]
+        cell["begin"] = cell["end"] = number
+        cell["n_bids"] = cell["n_asks"] = 2
+        levels["price"][:, :2] = [[100, 99], [101, 102]]
+        levels["size"][:, :2] = 5
+        _fill_state(cell["state"])
+    control[layout.PUBLISHED] = 11
+    slot, kept = segment.array("slots")[1], segment.array("slot_levels")[1]
+    slot["begin"] = slot["end"] = 1
+    _fill_state(slot["state"])
+    kept["price"][:, :2] = [[99, 100], [102, 101]]
+    kept["size"][:, :2] = 5
+    control[layout.TAPE_INTENT] = control[layout.TAPE_COUNT] = 5
+    segment.array("tape")["sequence"] = np.roll(FIRST_SEQUENCE + np.array([1, 2, 3, 4]), 1)
+    control[layout.QUOTE_INTENT] = control[layout.QUOTE_COUNT] = 1
+    return segment
+
+
+def _fill_state(state: np.void) -> None:
+    state["state"] = State.LIVE
+    state["sequence"] = FIRST_SEQUENCE + 7
+    state["n_bids"] = state["n_asks"] = 2
+    state["best_bid"], state["best_ask"] = 100, 101
+    state["best_bid_size"] = state["best_ask_size"] = 5
+    state["price_increment"], state["price_scale"] = 25, 2
+    state["applied"] = 1234
+    state["contract"] = b"CON.F.US.MNQ.Z26"
+
+
+def _faults(segment: Segment) -> list[str]:
+    return [check.fault for check in inspection.examine(segment).checks if check.fault]
+
+
+def test_a_ring_is_whole_and_its_records_are_counted(ring: Segment) -> None:
+    report = inspection.examine(inspection.open_segment(ring.path))
+    assert report.whole
+    assert "records between head and tail: 6" in inspection.render(report)  # two, three chunks, a gap
+    assert "delivered       3" in inspection.render(report)
+
+
+def test_a_ring_that_wrapped_many_times_is_whole(ring: Segment) -> None:
+    words = ring.array("words")
+    writer = RingWriter(words, GENERATION)
+    for size in range(2000):
+        words[layout.HEAD] = words[layout.TAIL]
+        assert writer.push(b"x" * (size % 1500))
+        writer.publish()
+    assert _faults(ring) == []
+
+
+@pytest.mark.parametrize(
+    ("damage", "fault"),
+    [
+        (lambda words: words.__setitem__(layout.HEAD, words[layout.TAIL] + 8), "head"),
+        (lambda words: words.__setitem__(layout.TAIL, words[layout.TAIL] + 4), "tail"),
+        (lambda words: words.__setitem__(layout.TAIL, 1 << 20), "tail 1,048,576"),
+        (lambda words: words.__setitem__(layout.CAPACITY, 1 << 20), "1,048,576 bytes"),
+        (lambda words: words.__setitem__(layout.DATA_WORD, 99 << 32), "no such kind of record, 99"),
+        (lambda words: words.__setitem__(layout.DATA_WORD, 1 << 32 | 1 << 20), "a record of"),
+        (lambda words: words.__setitem__(layout.DATA_WORD + 1, 5), "sequence 5 after"),
+        (lambda words: words.__setitem__(layout.DATA_WORD, 0xFFFFFFFF << 32), "a record of 0 bytes"),
+    ],
+)
+def test_a_damaged_ring_is_named(ring: Segment, damage: Callable[[layout.Words], None], fault: str) -> None:
+    damage(ring.array("words"))
+    faults = _faults(ring)
+    assert len(faults) == 1
+    assert fault in faults[0]
+
+
+def test_a_book_is_whole_and_says_what_is_in_it(book: Segment) -> None:
+    report = inspection.examine(inspection.open_segment(book.path))
+    text = inspection.render(report)
+    assert report.whole, text
+    for part in (
+        "live",
+        "25.00 × 5",
+        "25.25 × 5",
+        "CON.F.US.MNQ.Z26",
+        "1,234",
+        "cells: 8 whole",
+        "5 rows written, 4 held",
+    ):
+        assert part in text
+    assert max(len(line) for line in text.splitlines()[1:]) <= 100
+
+
+def test_a_book_with_one_cell_and_one_slot_in_hand_is_whole(book: Segment) -> None:
+    book.array("cells")["begin"][12 % layout.CELLS] = 12
+    book.array("slots")["begin"][0] = 2
+    assert _faults(book) == []
+
+
+def test_an_empty_book_is_whole(tmp_path: Path) -> None:
+    segment = create(tmp_path / "A.book", Kind.BOOK, layout.book_regions(4, 8), generation=1, symbol="A")
+    report = inspection.examine(segment)
+    assert report.whole
+    assert "waiting for the first snapshot" in inspection.render(report)
+
+
+@pytest.mark.parametrize(
+    ("region", "index", "field", "value", "fault"),
+    [
+        ("cells", 3, "n_bids", 9, "cell 3 says n_bids = 9"),
+        ("cells", 3, "n_asks", -1, "cell 3 says n_asks = -1"),
+        ("cell_levels", (2, 0, 0), "price", 98, "prices of n_bids out of order"),
+        ("cell_levels", (2, 1, 1), "price", 101, "prices of n_asks out of order"),
+        ("cell_levels", (2, 0, 1), "size", 0, "a level of n_bids without size"),
+        ("slot_levels", (1, 1, 0), "price", 7, "slot 1: prices of n_asks out of order"),
+        ("tape", 2, "sequence", 1, "rows out of order"),
+    ],
+)
+def test_a_damaged_book_is_named(
+    book: Segment, region: str, index: int | tuple[int, ...], field: str, value: int, fault: str
+) -> None:
+    book.array(region)[field][index] = value
+    faults = _faults(book)
+    assert len(faults) == 1
+    assert fault in faults[0]
+
+
+def test_two_cells_or_slots_in_hand_are_a_fault(book: Segment) -> None:
+    book.array("cells")["begin"][:2] = 90
+    book.array("slots")["begin"] = [3, 4]
+    assert len(_faults(book)) == 2
+
+
+@pytest.mark.parametrize(
+    ("kind", "regions"), [(Kind.ENGINE, layout.engine_regions()), (Kind.CHANGED, layout.changed_regions())]
+)
+def test_the_small_segments_are_printed(tmp_path: Path, kind: Kind, regions: layout.Regions) -> None:
+    segment = create(tmp_path / "segment", kind, regions, generation=1)
+    segment.array("words")[0] = 4321
+    text = inspection.render(inspection.examine(inspection.open_segment(segment.path)))
+    assert "4,321" in text
+    assert kind.name.lower() in text
+
+
+@pytest.mark.parametrize("content", [b"", b"\x7fELF", b"\0" * 8192, os.urandom(9000), layout.MAGIC + b"\xff" * 9000])
+def test_a_foreign_file_is_refused_in_one_sentence(
+    tmp_path: Path, content: bytes, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "foreign"
+    path.write_bytes(content)
+    path.chmod(0o600)
+    assert inspection.main([str(path)]) == 1
+    said = capsys.readouterr()
+    assert said.out == ""
+    assert said.err.count("\n") == 1
+    assert str(path) in said.err
+
+
+def test_any_flipped_header_byte_is_refused_or_harmless(book: Segment) -> None:
+    """No byte of a header makes it raise anything but LayoutError."""
+    path = book.path
+    original = path.read_bytes()
+    for at in range(layout.HEADER.itemsize):
+        path.write_bytes(original[:at] + bytes([original[at] ^ 0xA5]) + original[at + 1 :])
+        assert inspection.main([str(path)]) in (0, 1)
+
+
+def test_the_command_prints_what_is_whole_and_fails_for_what_is_not(
+    ring: Segment, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert inspection.main([str(ring.path)]) == 0
+    assert capsys.readouterr().out.startswith(f"{ring.path}: whole\n")
+    assert inspection.main([str(ring.path), str(tmp_path / "absent")]) == 1
+    assert "does not exist" in capsys.readouterr().err
+    ring.array("words")[layout.DATA_WORD] = 0
+    assert inspection.main([str(ring.path)]) == 1
+    assert "DAMAGED" in capsys.readouterr().out
+
+
+def test_an_engine_that_does_not_run_is_said_in_one_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SHARDBOOK_SHM", str(tmp_path))
+    assert inspection.main(["--name", "nobody"]) == 1
+    assert 'no engine runs under the name "nobody"' in capsys.readouterr().err
+    assert inspection.main(["--name", "../etc"]) == 1
+    assert "no engine name" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("arguments", [[], ["--name", "x", "file"]])
+def test_wrong_use_is_status_2(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        inspection.main(arguments)
+    assert stopped.value.code == 2
+    assert "FILE" in capsys.readouterr().err
+
+
+def test_all_segments_of_a_running_engine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SHARDBOOK_SHM", str(tmp_path))
+    folder = registry.engine_folder("mine")
+    registry.make_folder(folder)
+    generation = registry.generation_folder(folder, 1)
+    generation.mkdir(0o700)
+    create(generation / "changed", Kind.CHANGED, layout.changed_regions(), generation=1)
+    create(generation / "engine", Kind.ENGINE, layout.engine_regions(), generation=1)
+    registry.write(
+        folder,
+        registry.Registry(
+            layout_version=layout.LAYOUT_VERSION,
+            name="mine",
+            generation=1,
+            supervisor_pid=os.getpid(),
+            supervisor_start_ticks=0,
+            venue="simulator",
+            data_folder=str(tmp_path),
+            engine_pid=0,
+            simulator_url=None,
+            truth_folder=None,
+            instruments=(),
+        ),
+    )
+    assert inspection.main(["--name", "mine"]) == 0
+    assert capsys.readouterr().out.count(": whole\n") == 2

@@ -1,0 +1,146 @@
+"""The command line of launch: what is refused, with which status and in how many words; what it prints at the end.
+
+Whole runs are in tests/system.
+"""
+
+import json
+import platform
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from engine.config import KEY_VARIABLE, USER_VARIABLE
+from engine.launch import main, report
+from engine.run import Outcome
+from engine.summary import Result, Verdict
+
+RESULT = Result(
+    *("MNQ", "CON.F.US.MNQ.Z26", 1, "live", ""),
+    *(100, 100, 0, 0, 0, 20, 0),
+    latency_us=(12.3, 88.4),
+    uss_mib=5.23,
+    verdict=Verdict(1234, 12_345, 0, 0, 0, 0, False, 20.0),
+)
+OUTCOME = Outcome([RESULT], 20.0, 6000.0)
+
+
+@pytest.fixture(autouse=True)
+def plain_environment(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """No credentials, and nothing of this machine's own settings."""
+    for variable in (KEY_VARIABLE, USER_VARIABLE, "SHARDBOOK_SHM"):
+        monkeypatch.delenv(variable, raising=False)
+    monkeypatch.setenv("XDG_DATA_HOME", str(tmp_path / "home"))
+
+
+def _status(arguments: list[str]) -> int:
+    try:
+        return main(arguments)
+    except SystemExit as stopped:
+        return int(stopped.code or 0)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["--nonsense"], "--nonsense"),
+        (["--for", "0"], "above 0"),
+        (["--for", "soon"], "soon"),
+        (["--rate", "0.5"], "1 to 200,000"),
+        (["--rate", "200001"], "1 to 200,000"),
+        (["--port", "65536"], "65536"),
+        (["--symbols", "MNQ,,ES"], "MNQ,,ES"),
+        (["--symbols", "MNX"], "did you mean MNQ"),
+        (["--venue", "nyse"], "nyse"),
+        (["--pace", "20"], "--flow"),
+        (["--crossed"], "--flow"),
+        (["--flow", "/nonexistent"], "no such file"),
+        (["--flow", __file__, "--symbols", "MNQ"], "ES"),
+        (["--config", "/nonexistent"], "/nonexistent"),
+        (["--symbols-dir", "/nonexistent"], "/nonexistent"),
+        (["--name", "../x"], "../x"),
+        (["--venue", "projectx"], USER_VARIABLE),
+    ],
+)
+def test_wrong_use_is_one_sentence_and_status_2(
+    arguments: list[str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert _status([*arguments, "--check"]) == 2
+    printed = capsys.readouterr()
+    assert printed.out == ""
+    assert printed.err.count("\n") == 1
+    assert printed.err.startswith("scripts/launch: ")
+    assert said in printed.err
+
+
+def test_check_reads_all_and_starts_nothing(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    (tmp_path / "MNQ.toml").write_text("levels = 10\n")
+    (tmp_path / "engine.toml").write_text("[feed]\nping_interval_ms = 5000\n")
+    assert _status(["--check", "--symbols-dir", str(tmp_path), "--config", str(tmp_path / "engine.toml")]) == 2
+    capsys.readouterr()
+    (tmp_path / "engine.toml").rename(tmp_path / "engine.conf")
+    assert _status(["--check", "--symbols-dir", str(tmp_path), "--config", str(tmp_path / "engine.conf")]) == 0
+    assert capsys.readouterr().out == "the settings are good: default on simulator with MNQ\n"
+    assert not (tmp_path / "home").exists()
+
+
+def test_a_real_venue_is_good_with_credentials(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(USER_VARIABLE, "somebody")
+    monkeypatch.setenv(KEY_VARIABLE, "canary-5b1c")
+    assert _status(["--check", "--venue", "projectx"]) == 0
+    printed = capsys.readouterr()
+    assert "projectx" in printed.out
+    assert "canary" not in printed.out + printed.err
+
+
+def test_a_recorded_flow_is_es_alone_unless_more_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _status(["--check", "--flow", __file__]) == 0
+    assert capsys.readouterr().out.endswith("with ES\n")
+    assert _status(["--check", "--flow", __file__, "--symbols", "ES,MNQ"]) == 0
+    assert capsys.readouterr().out.endswith("with ES, MNQ\n")
+
+
+def test_another_system_is_refused_in_one_sentence(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr(platform, "system", lambda: "Windows")
+    assert _status(["--check"]) == 1
+    assert "WSL2" in capsys.readouterr().err
+
+
+def test_a_data_folder_that_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("")
+    assert _status(["--for", "1", "--data", str(tmp_path / "file" / "data")]) == 1
+    assert "--data" in capsys.readouterr().err
+
+
+def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
+    assert _status(["--help"]) == 0
+    text = capsys.readouterr().out
+    options = set(re.findall(r"--[a-z-]+", text))
+    assert options >= {"--for", "--json", "--check", "--venue", "--symbols", "--symbols-dir", "--data", "--rate"}
+    assert options >= {"--name", "--config", "--flow", "--pace", "--crossed", "--port", "--simulator-only", "--seed"}
+
+
+def test_json_is_all_that_is_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:
+    assert report(OUTCOME, as_json=True) == 0
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["totals"]["records"] == 100
+    assert printed.err == ""
+
+
+def test_a_failure_is_said_on_stderr_and_in_the_status(capsys: pytest.CaptureFixture[str]) -> None:
+    assert RESULT.verdict is not None
+    wrong = replace(RESULT, verdict=replace(RESULT.verdict, wrong_levels=3))
+    assert report(Outcome([RESULT, wrong], 20.0, 6000.0), as_json=True) == 1
+    printed = capsys.readouterr()
+    assert json.loads(printed.out)["totals"]["wrong_levels"] == 3
+    assert printed.err == "scripts/launch: MNQ: 3 of 12,345 compared levels were wrong in a live book\n"
+
+
+def test_the_table_is_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:
+    assert report(OUTCOME, as_json=False) == 0
+    assert "MNQ" in capsys.readouterr().out

@@ -1,0 +1,80 @@
+"""The parts of a run that need no engine: waiting for it, and what a second Ctrl-C means."""
+
+import io
+import os
+import signal
+from typing import Any
+
+import pytest
+from rich.console import Console
+
+from engine import run
+from engine.run import Ending, EngineEnded, Failed, wait_until_ready
+from engine.screen import Screen
+
+
+class _Scripted:
+    """An engine that says what it was told to say, one list a look, and has ended after the last."""
+
+    def __init__(self, *looks: list[dict[str, Any]]) -> None:
+        self._looks = list(looks)
+
+    def events(self, timeout_s: float) -> list[dict[str, Any]]:
+        return self._looks.pop(0)
+
+    @property
+    def running(self) -> bool:
+        return bool(self._looks)
+
+
+def _wait(engine: _Scripted, ending: Ending | None = None) -> tuple[dict[str, Any] | None, str]:
+    file = io.StringIO()
+    with Screen(Console(file=file), quiet=False) as screen:
+        return wait_until_ready(engine, ending or Ending(), screen), file.getvalue()  # type: ignore[arg-type]
+
+
+def test_ready_is_waited_for() -> None:
+    ready = {"event": "ready", "name": "x"}
+    found, _ = _wait(_Scripted([], [{"event": "compiling"}], [{"event": "compiled", "seconds": 1}, ready], []))
+    assert found == ready
+
+
+def test_long_compiling_is_said_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(run, "COMPILING_S", 0.0)
+    _, said = _wait(_Scripted([{"event": "compiling"}], [], [], [{"event": "ready"}], []))
+    assert said.count("compiling the kernels") == 1
+
+
+def test_short_compiling_is_not_said() -> None:
+    _, said = _wait(
+        _Scripted([{"event": "compiling"}, {"event": "compiled", "seconds": 0.3}], [{"event": "ready"}], [])
+    )
+    assert said == ""
+
+
+def test_the_supervisors_own_sentence_is_the_error() -> None:
+    with pytest.raises(Failed, match="no room at all"):
+        _wait(_Scripted([{"event": "failed", "message": "no room at all"}], []))
+
+
+def test_an_end_without_a_word_is_an_error() -> None:
+    with pytest.raises(EngineEnded):
+        _wait(_Scripted([]))
+
+
+def test_a_wish_to_end_is_heard_before_it_is_up() -> None:
+    ending = Ending()
+    ending.wanted = True
+    assert _wait(_Scripted([], []), ending)[0] is None
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_the_second_signal_hurries(number: int) -> None:
+    before = signal.getsignal(number)
+    ending = Ending()
+    with ending.listening():
+        os.kill(os.getpid(), number)
+        assert (ending.wanted, ending.hurried) == (True, False)
+        os.kill(os.getpid(), number)
+        assert (ending.wanted, ending.hurried) == (True, True)
+    assert signal.getsignal(number) is before

@@ -1,0 +1,39 @@
+"""The supervisor as launch holds it: here one that refuses its job, because a whole engine has its own tests."""
+
+import os
+import time
+from pathlib import Path
+from typing import Any
+
+from engine.config import Credentials
+from engine.supervised import Supervised
+
+CANARY = "canary-key-3e1f"
+
+
+def _refusing(tmp_path: Path) -> Supervised:
+    return Supervised({"nonsense": 1}, Credentials("somebody", CANARY), os.environ, tmp_path / "log")
+
+
+def test_its_last_word_is_an_event_and_nothing_is_left(tmp_path: Path) -> None:
+    engine = _refusing(tmp_path)
+    command = Path(f"/proc/{engine.pid}/cmdline").read_bytes()
+    events: list[dict[str, Any]] = []
+    limit_s = time.monotonic() + 30
+    while not events and time.monotonic() < limit_s:
+        events += engine.events(1.0)
+    events += engine.stop()
+    assert [event["event"] for event in events] == ["failed"]
+    assert "settings" in events[0]["message"]
+    assert not engine.running
+    assert not Path(f"/proc/{engine.pid}").exists()
+    assert CANARY.encode() not in command
+    assert CANARY not in (tmp_path / "log").read_text()
+    assert (tmp_path / "log").stat().st_mode & 0o777 == 0o600
+
+
+def test_stopping_it_at_once_is_fine(tmp_path: Path) -> None:
+    engine = _refusing(tmp_path)
+    engine.stop()
+    assert not engine.running
+    assert engine.events(0) == []
