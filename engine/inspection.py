@@ -166,7 +166,7 @@ def _ring_checks(segment: Segment) -> list[Check]:
     return [*checks, Check(f"records between head and tail: {count:,}", fault)]
 
 
-def _walk(data: npt.NDArray[np.uint64], position: int, tail: int, generation: int) -> tuple[int, str]:
+def _walk(data: npt.NDArray[np.int64], position: int, tail: int, generation: int) -> tuple[int, str]:
     """How many whole records lie in a ring's data words from `position` to `tail`, and what ends the walk early."""
     capacity = len(data) * 8
     count, last, last_kind = 0, (generation << layout.GENERATION_SHIFT) - 1, 0

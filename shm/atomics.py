@@ -146,7 +146,7 @@ CLOCK_REALTIME, CLOCK_BOOTTIME = 0, 7
 
 @kernel
 def clock_ns(words: Words, at: int, clock: int) -> int:
-    """A clock in nanoseconds; two words at `at` are overwritten. BOOTTIME goes on in suspend: age is measured with it."""
+    """A clock in nanoseconds; two words at `at` are overwritten. Age is measured by BOOTTIME: it goes on in suspend."""
     _clock_gettime(clock, address_of(words, at))
     return words[at] * 1_000_000_000 + words[at + 1]  # type: ignore[no-any-return]
 

@@ -17,7 +17,13 @@ from numba.core import config
 Function = TypeVar("Function", bound=Callable[..., Any])
 
 _KERNEL_PLACES = ("shm", "workers", "engine/fan.py", "engine/simulator")
-_OPTIONS: dict[str, Any] = {"boundscheck": False, "nogil": True, "cache": True, "error_model": "numpy", "no_cfunc_wrapper": True}
+_OPTIONS: dict[str, Any] = {
+    "boundscheck": False,
+    "nogil": True,
+    "cache": True,
+    "error_model": "numpy",
+    "no_cfunc_wrapper": True,
+}
 
 
 def source_hash() -> str:

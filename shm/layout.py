@@ -370,11 +370,14 @@ ENGINE_WORDS = (
 ENGINE_BYTES = 4096
 
 
+Dtype = np.dtype[np.void] | np.dtype[np.int64]
+
+
 class Region(NamedTuple):
     """A named array in a segment: where, of what, how many."""
 
     offset: int
-    dtype: np.dtype[np.void] | np.dtype[np.uint64]
+    dtype: Dtype
     shape: tuple[int, ...]
 
     @property
@@ -383,10 +386,10 @@ class Region(NamedTuple):
 
 
 Regions = dict[str, Region]
-WORDS: np.dtype[np.uint64] = np.dtype("<u8")
+WORDS: np.dtype[np.int64] = np.dtype("<i8")  # signed: in a kernel an unsigned and a signed number make a float
 
 
-def _pack(*parts: tuple[str, np.dtype[np.void] | np.dtype[np.uint64], tuple[int, ...]]) -> Regions:
+def _pack(*parts: tuple[str, Dtype, tuple[int, ...]]) -> Regions:
     """Lay regions one behind the other, each on a page of its own."""
     regions: Regions = {}
     offset = HEADER_BYTES
@@ -447,8 +450,8 @@ def describe(regions: Regions) -> bytes:
         rows[name] = {"offset": region.offset, "dtype": kind, "shape": list(region.shape)}
         if kind in NAMED_DTYPES:
             dtypes[kind] = _fields(NAMED_DTYPES[kind])
-            if "state" in (region.dtype.names or ()) and region.dtype["state"] is STATE:
-                dtypes["STATE"] = _fields(STATE)
+    if "CELL" in dtypes:
+        dtypes["STATE"] = _fields(STATE)  # lies in cells and slots
     text = json.dumps({"regions": rows, "dtypes": dtypes}, separators=(",", ":")).encode()
     assert len(text) <= HEADER_BYTES - DESCRIPTION_OFFSET, len(text)
     return text
@@ -481,7 +484,8 @@ NAMED_DTYPES: dict[str, np.dtype[np.void]] = {
     "QUOTE": QUOTE,
 }
 
-Words = npt.NDArray[np.uint64]
+Words = npt.NDArray[np.int64]
+Bytes = npt.NDArray[np.uint8]
 Rows = npt.NDArray[np.void]
 
 assert HEADER.itemsize <= LINE_BYTES
@@ -491,4 +495,4 @@ assert TRADE.itemsize == QUOTE.itemsize == 64 and LEVEL.itemsize == 16
 assert (HEARTBEAT + WORDS_A_LINE) * 8 <= CONTROL_BYTES
 assert (LATENCY + LATENCY_STEPS) * 8 <= CONTROL_BYTES
 assert len(ENGINE_WORDS) * LINE_BYTES <= ENGINE_BYTES
-assert GAP_RESERVE >= 2 * (RECORD_BYTES + GAP.itemsize + 8)
+assert 2 * (RECORD_BYTES + GAP.itemsize + 8) <= GAP_RESERVE

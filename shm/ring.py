@@ -9,8 +9,6 @@ Consumer (worker): `peek` walks records from its own position; `release` gives s
 after a checkpoint. It sleeps in `park`: parked = 1, a full fence, one more look at `tail`, then the futex.
 """
 
-import numpy as np
-
 from . import layout
 from .atomics import (
     CLOCK_BOOTTIME,
@@ -106,7 +104,7 @@ def _head(words: Words, tail: int, size: int, kind: int, sequence: int, chunks: 
     words[word + 3] = clock_ns(words, _SCRATCH, CLOCK_REALTIME)
     words[word + 4] = (words[_VENUE] << 32) | (chunks << 16) | chunk
     words[word + ((_HEADER + size) >> 3)] = 0  # the payload is copied over the front of this word
-    return word + (_HEADER >> 3)
+    return word + (_HEADER >> 3)  # type: ignore[no-any-return]
 
 
 @kernel
@@ -329,7 +327,7 @@ class RingWriter:
 
     def __init__(self, words: Words, generation: int, venue: Venue = Venue.PROJECTX) -> None:
         """`words`: the region of that name of a writable Kind.RING segment."""
-        self._words = words.view(np.int64)
+        self._words = words
         self.fresh = int(self._words[_TAIL]) == 0
         resume(self._words, generation << layout.GENERATION_SHIFT, int(venue))
 

@@ -5,8 +5,6 @@ the record is the unit of commit. A writer that dies in between has committed no
 applies the record again, writes the same rows at the same places. Rows are fixed, so row n lies at n mod len.
 """
 
-import numpy as np
-
 from .atomics import fence_release, store_relaxed, store_release
 from .compiled import kernel
 from .layout import Rows, Words
@@ -29,5 +27,5 @@ def commit(control: Words, count: int, last: int) -> None:
 def through(rows: Rows, committed: int) -> int:
     """The ring sequence of the newest committed row: a successor skips what is not newer. 0 when there is none."""
     if committed == 0:
-        return np.int64(0)
+        return 0
     return rows[(committed - 1) & (len(rows) - 1)].sequence  # type: ignore[no-any-return]

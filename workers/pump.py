@@ -15,7 +15,7 @@ from shm.atomics import boottime_ns, load_acquire, store_relaxed, store_release
 from shm.cells import count_latency, move_through, pay_owed_wake, publish_cell, wake_readers
 from shm.checkpoint import write_slot
 from shm.compiled import kernel
-from shm.layout import Reason, Record, Rows, State, Words
+from shm.layout import Bytes, Reason, Record, Rows, State, Words
 from shm.ring import AFTER, AT, KIND, RECV, SEQUENCE, SIZE, WALL, park, peek, release
 from shm.rows import announce, commit
 
@@ -71,7 +71,7 @@ class Memory(NamedTuple):
     """Every array that one worker works on: the two mapped segments, then what is private to it."""
 
     ring: Words  # int64 words of the ring segment
-    ring_bytes: Rows  # the same as uint8
+    ring_bytes: Bytes  # the same memory
     control: Words
     cell_words: Words
     cells: Rows
@@ -86,7 +86,7 @@ class Memory(NamedTuple):
     changed: Words
     rows: Rows  # decoded.ROW, private
     header: Words
-    contract: Rows  # uint8, the contract id that a message must name
+    contract: Bytes  # the contract id that a message must name
     notes: Words
     received: Words  # recv_ns of the records of this batch
     set_aside: Words

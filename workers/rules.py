@@ -9,8 +9,6 @@ a depth list led by Reset, or one with both sides that is longer than any increm
 at the start none was seen). Until then depth is thrown away and counted.
 """
 
-import numpy as np
-
 from shm import layout
 from shm.compiled import kernel
 from shm.layout import NO_BOUND, Reason, Rows, State
@@ -201,7 +199,7 @@ def apply_entry(state: Rows, bids: Rows, asks: Rows, op: int, price: int, size: 
 
 @kernel
 def is_snapshot(state: Rows, rows: Rows, n: int) -> bool:
-    """Whether a list says the whole book (see the file's head). While synced only Reset does: the rest is increments."""
+    """Whether a list says the whole book (see the file's head). While synced only Reset does."""
     if n == 0:
         return False
     if rows[0].op == _OP_RESET:
@@ -245,7 +243,7 @@ def apply_depth(state: Rows, bids: Rows, asks: Rows, rows: Rows, n: int) -> None
     """A whole depth record."""
     s = state[0]
     snapshot = is_snapshot(state, rows, n)
-    venue_ns = rows[n - 1].venue_ns if n > 0 else np.int64(0)
+    venue_ns = rows[n - 1].venue_ns if n > 0 else 0
     if venue_ns != 0 and not snapshot:  # a snapshot carries the stamp of the state it shows, which may be old
         note_lag(state, venue_ns)
     if s.synced == 0 and not snapshot:

@@ -33,11 +33,11 @@ _PAD_BYTES = 128  # zeros behind an assembled record: the scanner's stop
 
 def map_memory(ring: Segment, book: Segment, changed: Segment) -> Memory:
     """The arrays of one worker: views on its segments, and what is private to it."""
-    words = ring.array("words").view(np.int64)
+    words = ring.array("words")
     return Memory(
         ring=words,
         ring_bytes=words.view(np.uint8),
-        control=book.array("control").view(np.int64),
+        control=book.array("control"),
         cell_words=book.array("cells").view(np.int64),
         cells=book.array("cells"),
         cell_levels=book.array("cell_levels"),
@@ -48,7 +48,7 @@ def map_memory(ring: Segment, book: Segment, changed: Segment) -> Memory:
         slot_levels=book.array("slot_levels"),
         tape=book.array("tape"),
         quotes=book.array("quotes"),
-        changed=changed.array("words").view(np.int64),
+        changed=changed.array("words"),
         rows=np.zeros(decoded.MAX_ROWS, decoded.ROW),
         header=np.zeros(decoded.HEADER_WORDS, np.int64),
         contract=np.zeros(0, np.uint8),
@@ -202,12 +202,8 @@ def run(job: Job) -> int:
     """The life of one worker process; the exit status. The life lock is taken by the fork server's child before."""
     logging.basicConfig(level=logging.INFO, format=f"%(levelname)s worker {job.symbol} %(message)s")
     folder = generation_folder(Path(job.folder), job.generation)
-    ring = attach(
-        folder / f"{job.symbol}.ring", Kind.RING, writable=True, generation=job.generation, symbol=job.symbol
-    )
-    book = attach(
-        folder / f"{job.symbol}.book", Kind.BOOK, writable=True, generation=job.generation, symbol=job.symbol
-    )
+    ring = attach(folder / f"{job.symbol}.ring", Kind.RING, writable=True, generation=job.generation, symbol=job.symbol)
+    book = attach(folder / f"{job.symbol}.book", Kind.BOOK, writable=True, generation=job.generation, symbol=job.symbol)
     changed = attach(folder / "changed", Kind.CHANGED, writable=True, generation=job.generation)
     book.claim()
     worker = Worker(map_memory(ring, book, changed), job)

@@ -1,4 +1,4 @@
-"""The I/O process, the fork server and the supervisor killed: what is stale says so, what is left ends, readers go on."""
+"""The I/O process, the fork server, the supervisor killed: what is stale says so, what is left ends, readers go on."""
 
 import os
 import signal

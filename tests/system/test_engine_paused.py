@@ -12,7 +12,7 @@ from tests.waiting import wait_for
 def test_engine_paused_says_so_and_catches_up(left_nothing: Path, engine_name: str) -> None:
     with running(engine_name, "--rate", "20000") as engine, engine.attach() as market:
         wait_live(market)
-        reasons = set()
+        reasons: set[str] = set()
         pid = engine.registry.engine_pid
         os.kill(pid, signal.SIGSTOP)
         try:

@@ -3,12 +3,22 @@
 import os
 import random
 import signal
+from functools import partial
 from pathlib import Path
 
-from tests.system.running import is_exact, running, wait_live
+from shm import Market
+from tests.system.running import Running, is_exact, running, wait_live
 from tests.waiting import wait_for
 
 KILLS = int(os.environ.get("SHARDBOOK_KILLS", "20"))
+
+
+def _has_applied(market: Market, wanted: int) -> bool:
+    return market["MNQ"].status().applied >= wanted
+
+
+def _is_replaced(engine: Running, pid: int) -> bool:
+    return engine.worker_pid("MNQ") not in (0, pid)
 
 
 def test_worker_killed_comes_back_exact(left_nothing: Path, engine_name: str, seed: int) -> None:
@@ -23,9 +33,9 @@ def test_worker_killed_comes_back_exact(left_nothing: Path, engine_name: str, se
             status = market["MNQ"].status()
             # A random moment: after some number of further trades.
             wanted = status.applied + rng.randrange(1, 400)
-            wait_for(lambda wanted=wanted: market["MNQ"].status().applied >= wanted, 20, "more records")
+            wait_for(partial(_has_applied, market, wanted), 20, "more records")
             os.kill(pid, signal.SIGKILL)
-            wait_for(lambda pid=pid: engine.worker_pid("MNQ") not in (0, pid), 10, "a successor")
+            wait_for(partial(_is_replaced, engine, pid), 10, "a successor")
             wait_for(lambda: market["MNQ"].status().live, 10, "live again")
             book = market["MNQ"].book(allow_stale=True)
             assert book.sequence >= seen, "the book went back"

@@ -1,4 +1,4 @@
-"""Stop another process between two of its instructions (ptrace), to kill it exactly where its memory is half written."""
+"""Stop another process between two of its instructions (ptrace), to kill it while its memory is half written."""
 
 import ctypes
 import os

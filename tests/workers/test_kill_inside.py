@@ -13,12 +13,11 @@ import numpy as np
 import pytest
 
 from shm import layout
-from workers import pump
-from workers.worker import Worker, map_memory
-
 from tests.waiting import wait_for
 from tests.workers import rig
 from tests.workers.stepping import Stepper
+from workers import pump
+from workers.worker import Worker, map_memory
 
 SEED = int(os.environ.get("SHARDBOOK_SEED", "7"))
 

@@ -165,7 +165,7 @@ def test_drops_are_counted_said_and_asked_back() -> None:
         (depth([(2, 20999.8, 5)], 2), Reason.OFF_GRID),
         (depth([(6, 0, 0)], 2), Reason.RESET),
         (depth([(6, 0, 0), (2, 20999.75, 5)], 2), Reason.ONE_SIDED),
-        ('{"type":1,"target":"GatewayDepth","arguments":["CON.F.US.MNQ.Z26",[{"type":2,"price":"x"}]]}', Reason.REFUSED),
+        (depth([(2, 20999.75, 5)], 2).replace("20999.75", '"x"'), Reason.REFUSED),
         ("{", Reason.REFUSED),
     ],
 )

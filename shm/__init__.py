@@ -1,0 +1,41 @@
+"""The shared memory of shardbook, and the way to read it: `from shm import attach`."""
+
+import platform
+import sys
+
+from .platform_check import refusal
+
+if _refusal := refusal(platform.system(), platform.machine(), sys.version_info[:2]):
+    raise ImportError(_refusal)
+
+from .errors import LayoutError, NoEngine, Overrun, ShardbookError, Stale, UnknownSymbol, WriterGone
+from .layout import BUY, SELL, State
+from .reader import BookView, Instrument, Market, attach
+from .stream import Quotes, Tape
+from .values import Book, Change, Gap, Quote, Status, Top, Trade
+
+__all__ = [
+    "BUY",
+    "SELL",
+    "Book",
+    "BookView",
+    "Change",
+    "Gap",
+    "Instrument",
+    "LayoutError",
+    "Market",
+    "NoEngine",
+    "Overrun",
+    "Quote",
+    "Quotes",
+    "ShardbookError",
+    "Stale",
+    "State",
+    "Status",
+    "Tape",
+    "Top",
+    "Trade",
+    "UnknownSymbol",
+    "WriterGone",
+    "attach",
+]

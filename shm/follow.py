@@ -1,0 +1,74 @@
+"""One instrument's page in the present generation. Whatever was taken from a handle goes on through this."""
+
+import difflib
+import time
+
+from . import page as pages
+from .errors import UnknownSymbol
+from .page import Page
+from .presence import Presence
+from .registry import Listed
+
+
+def boottime_ns() -> int:
+    """CLOCK_BOOTTIME, which goes on in suspend, as the engine's stamps do."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+
+
+def find(presence: Presence, symbol: str) -> Listed:
+    """The instrument as the registry lists it. Raises UnknownSymbol, which offers near names."""
+    listed = presence.registry.instruments
+    for each in listed:
+        if each.symbol == symbol:
+            return each
+    symbols = [each.symbol for each in listed]
+    near = difflib.get_close_matches(symbol.upper(), symbols, n=3, cutoff=0.5)
+    hint = f"did you mean {' or '.join(near)}?" if near else f"it carries {', '.join(symbols) or 'none'}"
+    raise UnknownSymbol(f"the engine {presence.name!r} carries no instrument {symbol!r}: {hint}")
+
+
+class Follower:
+    """Maps an instrument, and maps it anew when there is a new generation.
+
+    The old mapping is only let go of: views and iterators may still hold it, and it goes with the last of them.
+    """
+
+    __slots__ = ("page", "presence", "symbol")
+
+    def __init__(self, presence: Presence, symbol: str) -> None:
+        """Raises UnknownSymbol, LayoutError, and FileNotFoundError if the generation ended just now."""
+        self.presence = presence
+        self.symbol = symbol
+        self.page = Page.open(presence.folder, presence.registry.generation, find(presence, symbol))
+
+    def age_ns(self, now_ns: int) -> int:
+        """How long ago the engine was last heard of through this instrument; 0 if it never was."""
+        through_ns: int = self.page.words[pages.THROUGH]
+        return now_ns - through_ns if through_ns else 0
+
+    def quiet(self, now_ns: int) -> bool:
+        """Whether it is time to look at the registry: nothing was heard for `max_lag_ms`, or never."""
+        through_ns: int = self.page.words[pages.THROUGH]
+        return now_ns - through_ns > self.page.max_lag_ns
+
+    def catch_up(self) -> bool:
+        """Map the generation that the registry speaks of, if it is another one; True if that was done.
+
+        Raises UnknownSymbol if it no longer carries the instrument, LayoutError if its segments are not ours.
+        """
+        found = self.presence.registry
+        if found.generation == self.page.generation:
+            return False
+        try:
+            self.page = Page.open(self.presence.folder, found.generation, find(self.presence, self.symbol))
+        except FileNotFoundError:  # it ended while we looked; the registry will say what comes next
+            return False
+        return True
+
+    def follow(self, now_ns: int) -> bool:
+        """Look at the registry and catch up. Raises WriterGone too, when the engine has been gone for long."""
+        self.presence.look(now_ns)
+        if self.catch_up():
+            return True
+        self.presence.require(now_ns)
+        return False

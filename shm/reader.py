@@ -1,0 +1,416 @@
+"""The way in for every other process: attach by name, read-only, and see the same memory as the workers.
+
+    with attach() as market:
+        print(market["MNQ"].book().best_bid)
+
+A reader registers nowhere and writes nothing, so it cannot slow the feed, and it may be killed at any moment.
+Handles outlive the engine: when data is old they look at the registry, and go on with the next generation.
+One Market belongs to one thread.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from functools import lru_cache
+from pathlib import Path
+from types import TracebackType
+
+import numpy as np
+import numpy.typing as npt
+
+from . import page as pages
+from .errors import Overrun, Stale, WriterGone
+from .follow import Follower, boottime_ns, find
+from .layout import CELL, CELLS, LEVEL, SLOT, Rows, State
+from .page import ORDERED_LOADS, PUBLISHED, QUOTE_FIELDS, THROUGH, TOP_FIELDS, Glimpse, fence, integer_fields
+from .presence import Presence
+from .status import build
+from .stream import Quotes, Tape
+from .values import POWERS, PRICED_LEVEL, Book, Change, Quote, Scale, Status, Top
+from .verdict import Verdict, complaint, judge
+from .wake import MAX_SLEEP_NS, wait
+from .watch import watch
+
+_LIVE = int(State.LIVE)
+_LAST_CELL = CELLS - 1
+_WAIT_S = MAX_SLEEP_NS / 1e9
+
+# Bound once, because these are looked up in every read of best bid and ask.
+_clock_ns = time.clock_gettime_ns
+_BOOTTIME = time.CLOCK_BOOTTIME
+_quote_values = QUOTE_FIELDS.unpack
+_top_values = TOP_FIELDS.unpack
+_new_tuple = tuple.__new__
+
+_JUDGED = integer_fields(CELL, "state.state", "state.reason")
+_COUNTS = integer_fields(CELL, "n_bids", "n_asks")
+_BOOK_STATE = (
+    "state.sequence",
+    "state.recv_ns",
+    "state.state",
+    "state.reason",
+    "state.venue_ns",
+    "state.bid_bound",
+    "state.ask_bound",
+    "state.n_bids",
+    "state.n_asks",
+    "state.price_scale",
+    "state.price_increment",
+    "state.size_scale",
+    "state.size_increment",
+)
+_CELL_STATE = integer_fields(CELL, *_BOOK_STATE)
+_SLOT_STATE = integer_fields(SLOT, *_BOOK_STATE)
+
+
+def attach(name: str = "default", *, root: Path | None = None) -> "Market":
+    """The engine `name` of this user. `root`: where engines lie, else SHARDBOOK_SHM, else /dev/shm.
+
+    Raises NoEngine when none runs, LayoutError when what is there is damaged, foreign or of another layout
+    version, and ValueError for a name that can be none.
+    """
+    return Market(Presence(name, root))
+
+
+class Market:
+    """A running engine and its instruments."""
+
+    def __init__(self, presence: Presence) -> None:
+        self._presence = presence
+        self._instruments: dict[str, Instrument] = {}
+
+    def __enter__(self) -> "Market":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """What the engine carries, in its own order, as of the last look at the registry."""
+        return tuple(listed.symbol for listed in self._presence.registry.instruments)
+
+    def __getitem__(self, symbol: str) -> "Instrument":
+        """The handle of one instrument, always the same. Raises UnknownSymbol (with near names) and LayoutError."""
+        handle = self._instruments.get(symbol)
+        if handle is None:
+            find(self._presence, symbol)
+            handle = self._instruments[symbol] = Instrument(self._map(symbol))
+        return handle
+
+    def __repr__(self) -> str:
+        registry = self._presence.registry
+        return f"Market({self._presence.name!r}, generation {registry.generation}, {', '.join(self.symbols)})"
+
+    def watch(self, symbols: Sequence[str] | None = None, *, timeout_s: float | None = None) -> Iterator[Change]:
+        """Block until something is published and yield a Change for each instrument that changed, for ever.
+
+        What changes more often than it is read is seen as one change. All instruments are waited for at once,
+        and all of the engine's are meant if `symbols` is None. The iterator ends when nothing changed for
+        `timeout_s`. It goes on with a new generation by itself; Raises UnknownSymbol if that lacks an instrument,
+        WriterGone if the engine has ended and none takes its place within 10 s.
+        """
+        followers = [self[symbol]._follower for symbol in (self.symbols if symbols is None else symbols)]
+        try:
+            return watch(self._presence, followers, timeout_s)
+        except FileNotFoundError:
+            raise self._ended() from None
+
+    def close(self) -> None:
+        """Unmap everything. Later reads raise ValueError; values that were read stay good."""
+        for instrument in self._instruments.values():
+            instrument._follower.page.close()
+        self._instruments.clear()
+
+    def _map(self, symbol: str) -> Follower:
+        try:
+            return Follower(self._presence, symbol)
+        except FileNotFoundError:
+            self._presence.look(boottime_ns())  # its files are gone: perhaps there is a new generation
+        try:
+            return Follower(self._presence, symbol)
+        except FileNotFoundError:
+            raise self._ended() from None
+
+    def _ended(self) -> WriterGone:
+        return WriterGone(f"the engine {self._presence.name!r} has just ended; attach again when it has restarted")
+
+
+class Instrument:
+    """One instrument, read-only. Every read that gives prices raises Stale unless the data is live.
+
+    Live means: the worker's last publication says so, and the engine was heard of within `max_lag_ms`.
+    """
+
+    __slots__ = ("_follower", "_waited")
+
+    def __init__(self, follower: Follower) -> None:
+        self._follower = follower
+        self._waited = self._publication()
+
+    def __repr__(self) -> str:
+        return f"Instrument({self.symbol!r})"
+
+    @property
+    def symbol(self) -> str:
+        return self._follower.symbol
+
+    @property
+    def contract(self) -> str:
+        """The venue's name of the contract; empty before the first publication."""
+        cell = np.frombuffer(self._follower.page.newest(levels=False).cell, CELL)
+        return bytes(cell["state"]["contract"][0]).decode(errors="replace")
+
+    @property
+    def tick_size(self) -> float:
+        """The price increment. Raises Stale before the first publication, when nobody has said it yet."""
+        scale = self._follower.page.newest(levels=False).scale
+        if not scale.known:
+            raise Stale(f"the tick size of {self.symbol} is not known before its first publication", "syncing")
+        return scale.tick_size
+
+    def quote(self, *, allow_stale: bool = False) -> Quote:
+        """Best bid and ask of the newest publication. Raises Stale when it is not live, unless `allow_stale`."""
+        if ORDERED_LOADS:
+            # The common case with nothing called that is not C. Order as in Page.newest; all else goes there.
+            page = self._follower.page
+            words = page.words
+            through_ns = words[THROUGH]
+            published = words[PUBLISHED]
+            begin, cell = page.cells[published & _LAST_CELL]
+            values = _quote_values(cell)
+            if (
+                words[begin] == published
+                and values[2] == _LIVE
+                and _clock_ns(_BOOTTIME) - through_ns <= page.max_lag_ns
+            ):
+                return _new_tuple(Quote, values)
+        glimpse, _ = self._newest(allow_stale, levels=False)
+        return Quote._make(_quote_values(glimpse.cell))
+
+    def top(self, count: int = 10, *, allow_stale: bool = False) -> Top:
+        """The first `count` levels of both sides, in ticks and size units. Raises Stale as `quote` does.
+
+        ValueError if the instrument publishes fewer than `count` levels.
+        """
+        page = self._follower.page
+        first_levels = page.first_levels[count]
+        if ORDERED_LOADS:
+            words = page.words
+            through_ns = words[THROUGH]
+            published = words[PUBLISHED]
+            i = published & _LAST_CELL
+            begin, cell = page.cells[i]
+            values = _top_values(cell)
+            levels = first_levels[i].copy()
+            if (
+                words[begin] == published
+                and values[3] == _LIVE
+                and _clock_ns(_BOOTTIME) - through_ns <= page.max_lag_ns
+            ):
+                return _new_tuple(Top, (*values, levels))
+        glimpse, _ = self._newest(allow_stale)
+        sides = np.frombuffer(glimpse.levels, np.int64).reshape(2, -1, 2)
+        return Top._make((*_top_values(glimpse.cell), sides[:, :count].copy()))
+
+    def book(self, *, allow_stale: bool = False) -> Book:
+        """A private copy of the best levels that are published. Raises Stale unless live or `allow_stale`."""
+        glimpse, verdict = self._newest(allow_stale)
+        bids, asks = (n * LEVEL.itemsize for n in _COUNTS.unpack(glimpse.cell))
+        levels = glimpse.levels
+        middle = len(levels) // 2
+        state = _CELL_STATE.unpack(glimpse.cell)
+        return _book(self.symbol, levels[:bids], levels[middle : middle + asks], state, verdict, glimpse.published)
+
+    def depth(self, *, allow_stale: bool = False) -> Book:
+        """All levels: the newest checkpoint, at most 10 ms and one batch older than `book`.
+
+        Raises Stale unless the instrument is live and was so at the checkpoint, or `allow_stale`.
+        """
+        glimpse, verdict = self._newest(allow_stale, levels=False)
+        checkpoint = self._follower.page.newest_checkpoint()
+        state = _SLOT_STATE.unpack(checkpoint.slot)
+        then = judge(checkpoint.number, state[2], state[3], 0, 0)
+        if verdict.live and not then.live:
+            verdict = Verdict(then.state, then.reason or "the newest checkpoint is older than that")
+            if not allow_stale:
+                raise self._stale(verdict, boottime_ns() - glimpse.through_ns)
+        bids, asks = _reversed(checkpoint.bids), _reversed(checkpoint.asks)
+        return _book(self.symbol, bids, asks, state, verdict, checkpoint.number)
+
+    def book_view(self, *, allow_stale: bool = False) -> "BookView":
+        """The published cell itself, in integers and without a copy, for the length of a `with`."""
+        return BookView(self, allow_stale)
+
+    def tape(self) -> Tape:
+        """The trades from now on, and `last(n)` of those before."""
+        return Tape(self._follower)
+
+    def quotes(self) -> Quotes:
+        """The changes of best bid and ask from now on, and `last(n)` of those before."""
+        return Quotes(self._follower)
+
+    def status(self) -> Status:
+        """All that is known without asking for a price. Raises LayoutError or UnknownSymbol after a restart into
+        another layout or without this instrument, and never for data that is old."""
+        presence = self._follower.presence
+        now_ns = boottime_ns()
+        presence.look(now_ns)
+        self._follower.catch_up()
+        glimpse = self._follower.page.newest(levels=False)
+        verdict, age_ns = self._judge(glimpse)
+        if presence.gone_since_ns is not None and not verdict.live:
+            verdict = Verdict("stale", "the engine has ended")
+        page = self._follower.page
+        listed = find(presence, self.symbol)
+        return build(glimpse, verdict, listed, page.generation, page.delivered(), page.latency_counts(), age_ns)
+
+    def wait(self, timeout_s: float) -> bool:
+        """Block until something is published that was not there at the last `wait`; False after `timeout_s`.
+
+        The first call counts from when the handle was made. Goes on with a new generation; raises WriterGone when
+        the engine has ended and none takes its place.
+        """
+        end_s = time.monotonic() + timeout_s
+        while True:
+            page = self._follower.page
+            seen = page.words[pages.WAKE]  # before looking: see wake.py
+            fence()
+            publication = self._publication()
+            if publication != self._waited:
+                self._waited = publication
+                return True
+            left_s = min(end_s - time.monotonic(), _WAIT_S)
+            if left_s <= 0:
+                return False
+            if not wait(page.memory, pages.WAKE * 8, seen, left_s):
+                self._follower.follow(boottime_ns())
+
+    def _publication(self) -> tuple[int, int]:
+        page = self._follower.page
+        return page.generation, page.words[PUBLISHED]
+
+    def _newest(self, allow_stale: bool, levels: bool = True) -> tuple[Glimpse, Verdict]:
+        """The newest publication, of a new generation if there is one; raises Stale or WriterGone if it must."""
+        glimpse = self._follower.page.newest(levels)
+        verdict, age_ns = self._judge(glimpse)
+        if not verdict.live:
+            now_ns = boottime_ns()
+            if self._follower.quiet(now_ns) and self._follow(now_ns, allow_stale):
+                glimpse = self._follower.page.newest(levels)
+                verdict, age_ns = self._judge(glimpse)
+            if not verdict.live and not allow_stale:
+                raise self._stale(verdict, age_ns)
+        return glimpse, verdict
+
+    def _follow(self, now_ns: int, allow_stale: bool) -> bool:
+        try:
+            return self._follower.follow(now_ns)
+        except WriterGone:
+            if allow_stale:
+                return False
+            raise
+
+    def _judge(self, glimpse: Glimpse) -> tuple[Verdict, int]:
+        """Judge what was read, now; and how old it is."""
+        age_ns = boottime_ns() - glimpse.through_ns
+        state, reason = _JUDGED.unpack(glimpse.cell)
+        verdict = judge(glimpse.published, state, reason, age_ns, self._follower.page.max_lag_ns)
+        return verdict, age_ns if glimpse.through_ns else 0
+
+    def _stale(self, verdict: Verdict, age_ns: int) -> Stale:
+        sentence = complaint(self.symbol, verdict, age_ns, self._follower.page.max_lag_ns)
+        return Stale(sentence, verdict.state, verdict.reason)
+
+
+class BookView:
+    """One publication in place. Right while the writer is fewer than CELLS - 1 publications ahead.
+
+    Inside the `with`: `bids` and `asks` are read-only LEVEL arrays (ticks, size units) best first, `state` is the
+    STATE row, `published` the number of the publication. Overrun is raised at the end if the writer has begun to
+    write the cell again; an error from inside goes first.
+    """
+
+    bids: Rows
+    asks: Rows
+    state: np.void
+    published: int
+
+    def __init__(self, instrument: Instrument, allow_stale: bool) -> None:
+        self._instrument = instrument
+        self._allow_stale = allow_stale
+
+    def __enter__(self) -> "BookView":
+        glimpse, _ = self._instrument._newest(self._allow_stale, levels=False)
+        self._page = page = self._instrument._follower.page
+        self.published = glimpse.published
+        i = glimpse.published % CELLS
+        self._begin = page.cells[i][0]
+        n_bids, n_asks = _COUNTS.unpack(glimpse.cell)
+        levels = page.segment.array("cell_levels")[i]
+        self.bids = levels[0, :n_bids]
+        self.asks = levels[1, :n_asks]
+        self.state = page.segment.array("cells")[i]["state"]
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        if kind is None and not self.whole:
+            raise Overrun(
+                f"{self._page.symbol}: the view of publication {self.published} was written over while in use;"
+                " take a new one, do less in it, or use book()"
+            )
+
+    @property
+    def whole(self) -> bool:
+        """Whether all that was read through the view so far was one state."""
+        fence()
+        begin: int = self._page.words[self._begin]
+        return begin == self.published
+
+
+def _book(symbol: str, bids: bytes, asks: bytes, state: tuple[int, ...], verdict: Verdict, published: int) -> Book:
+    """A Book out of LEVEL bytes, best first, and the integers of _BOOK_STATE."""
+    sequence, recv_ns, _, _, venue_ns, bid_bound, ask_bound, n_bids, n_asks, *increments = state
+    factors = _factors(Scale._make(increments), 1 << max(len(bids), len(asks)).bit_length())
+    bid_ticks = np.frombuffer(bids, LEVEL)
+    ask_ticks = np.frombuffer(asks, LEVEL)
+    return Book(
+        symbol=symbol,
+        bids=_priced(bids, factors),
+        asks=_priced(asks, factors),
+        bid_ticks=bid_ticks,
+        ask_ticks=ask_ticks,
+        bids_complete=not bid_bound and len(bid_ticks) == n_bids,
+        asks_complete=not ask_bound and len(ask_ticks) == n_asks,
+        state=verdict.state,
+        reason=verdict.reason,
+        venue_ns=venue_ns,
+        recv_ns=recv_ns,
+        sequence=sequence,
+        published=published,
+    )
+
+
+def _reversed(levels: bytes) -> bytes:
+    """LEVEL bytes with the last level first."""
+    return np.frombuffer(levels, np.int64).reshape(-1, 2)[::-1].tobytes()
+
+
+def _priced(levels: bytes, factors: npt.NDArray[np.float64]) -> Rows:
+    """LEVEL bytes as PRICED_LEVEL rows. Exact while units times increment are below 2^53."""
+    flat = np.frombuffer(levels, np.int64)
+    values = flat * factors[0, : len(flat)]
+    values /= factors[1, : len(flat)]
+    return np.ndarray(len(flat) // 2, PRICED_LEVEL, values)
+
+
+@lru_cache(maxsize=64)
+def _factors(scale: Scale, length: int) -> npt.NDArray[np.float64]:
+    """Rows of increments and of powers of ten, price and size in turn: two calls of numpy then price all levels."""
+    factors = np.empty((2, length // 2, 2))
+    factors[0] = scale.price_increment, scale.size_increment
+    factors[1] = POWERS[scale.price_scale], POWERS[scale.size_scale]
+    return factors.reshape(2, -1)

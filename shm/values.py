@@ -1,0 +1,254 @@
+"""What a reader gets: NamedTuples and the dtypes of the arrays in them. Plain values, private to the caller.
+
+Prices and sizes are exact integers in units of the instrument's increments (`…_ticks`, `…_units`); the floats
+beside them are made here and nowhere else: integers first, then one true division. A side that is empty has the
+price nan and the size 0. Stamps are nanoseconds: `recv_ns` of CLOCK_BOOTTIME, `venue_ns` of the venue's wall clock.
+"""
+
+from typing import TYPE_CHECKING, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+
+from .layout import Rows
+
+if TYPE_CHECKING:
+    import polars
+
+POWERS: tuple[int, ...] = tuple(10**digits for digits in range(19))
+NAN = float("nan")
+
+PRICED_LEVEL = np.dtype([("price", "<f8"), ("size", "<f8")])
+
+PRICED_TRADE = np.dtype(
+    [
+        ("price", "<f8"),
+        ("size", "<f8"),
+        ("side", "<i8"),
+        ("venue_ns", "<i8"),
+        ("recv_ns", "<i8"),
+        ("sequence", "<i8"),
+        ("index", "<i8"),
+        ("price_ticks", "<i8"),
+        ("size_units", "<i8"),
+    ]
+)
+
+PRICED_QUOTE = np.dtype(
+    [
+        ("bid", "<f8"),
+        ("bid_size", "<f8"),
+        ("ask", "<f8"),
+        ("ask_size", "<f8"),
+        ("state", "<i8"),
+        ("venue_ns", "<i8"),
+        ("recv_ns", "<i8"),
+        ("sequence", "<i8"),
+        ("bid_ticks", "<i8"),
+        ("bid_units", "<i8"),
+        ("ask_ticks", "<i8"),
+        ("ask_units", "<i8"),
+    ]
+)
+
+
+class Scale(NamedTuple):
+    """How integers become prices and sizes: value = units · increment / 10^scale."""
+
+    price_scale: int
+    price_increment: int
+    size_scale: int
+    size_increment: int
+
+    @property
+    def known(self) -> bool:
+        """False until the engine has told the worker which contract this is."""
+        return self.price_increment > 0 and self.size_increment > 0
+
+    @property
+    def tick_size(self) -> float:
+        return self.price_increment / POWERS[self.price_scale]
+
+    def price(self, ticks: int) -> float:
+        return ticks * self.price_increment / POWERS[self.price_scale]
+
+    def size(self, units: int) -> float:
+        return units * self.size_increment / POWERS[self.size_scale]
+
+    def prices(self, ticks: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        return ticks * self.price_increment / POWERS[self.price_scale]
+
+    def sizes(self, units: npt.NDArray[np.int64]) -> npt.NDArray[np.float64]:
+        return units * self.size_increment / POWERS[self.size_scale]
+
+
+class Quote(NamedTuple):
+    """Best bid and ask of one record. The fields are the memory's own integers; the floats are made when asked for."""
+
+    sequence: int
+    recv_ns: int
+    state: int  # a layout.State
+    venue_ns: int
+    bid_ticks: int
+    bid_units: int  # 0: no bid, its price means nothing
+    ask_ticks: int
+    ask_units: int
+    price_scale: int
+    price_increment: int
+    size_scale: int
+    size_increment: int
+
+    @property
+    def bid(self) -> float:
+        return self.bid_ticks * self.price_increment / POWERS[self.price_scale] if self.bid_units else NAN
+
+    @property
+    def ask(self) -> float:
+        return self.ask_ticks * self.price_increment / POWERS[self.price_scale] if self.ask_units else NAN
+
+    @property
+    def bid_size(self) -> float:
+        return self.bid_units * self.size_increment / POWERS[self.size_scale]
+
+    @property
+    def ask_size(self) -> float:
+        return self.ask_units * self.size_increment / POWERS[self.size_scale]
+
+    @property
+    def spread(self) -> float:
+        """Ask less bid, in price; exact, because the difference is taken in ticks."""
+        if not (self.bid_units and self.ask_units):
+            return NAN
+        return (self.ask_ticks - self.bid_ticks) * self.price_increment / POWERS[self.price_scale]
+
+    @property
+    def mid(self) -> float:
+        if not (self.bid_units and self.ask_units):
+            return NAN
+        return (self.ask_ticks + self.bid_ticks) * self.price_increment / (2 * POWERS[self.price_scale])
+
+
+class Top(NamedTuple):
+    """The first levels of both sides, in integers: the quickest way to more than one level."""
+
+    n_bids: int  # levels published on that side: rows of `levels` from there on mean nothing
+    n_asks: int
+    sequence: int
+    state: int  # a layout.State
+    venue_ns: int
+    levels: npt.NDArray[np.int64]  # [side, rank, (ticks, units)]: side 0 bids, rank 0 the best
+
+
+class Book(NamedTuple):
+    """One state of the book, copied whole. Levels best first."""
+
+    symbol: str
+    bids: Rows  # PRICED_LEVEL: price, size
+    asks: Rows
+    bid_ticks: Rows  # LEVEL: the same in ticks and size units, read-only
+    ask_ticks: Rows
+    bids_complete: bool  # no level of the venue's is missing behind the last one
+    asks_complete: bool
+    state: str  # live, syncing, stale, closed
+    reason: str  # why it is not live; empty when it is
+    venue_ns: int
+    recv_ns: int
+    sequence: int  # of the last applied ring record
+    published: int  # number of the publication; of the checkpoint, if this came from depth()
+
+    @property
+    def best_bid(self) -> float:
+        return float(self.bids["price"][0]) if len(self.bids) else NAN
+
+    @property
+    def best_ask(self) -> float:
+        return float(self.asks["price"][0]) if len(self.asks) else NAN
+
+    def to_polars(self) -> "polars.DataFrame":
+        """One row a level: side ("bid" or "ask"), level (0 is the best), price, size, price_ticks, size_units."""
+        import polars
+
+        sides = ("bid", self.bids, self.bid_ticks), ("ask", self.asks, self.ask_ticks)
+        return polars.concat(
+            polars.DataFrame(
+                {
+                    "side": polars.repeat(side, len(priced), dtype=polars.String, eager=True),
+                    "level": np.arange(len(priced)),
+                    "price": np.ascontiguousarray(priced["price"]),
+                    "size": np.ascontiguousarray(priced["size"]),
+                    "price_ticks": np.ascontiguousarray(exact["price"]),
+                    "size_units": np.ascontiguousarray(exact["size"]),
+                }
+            )
+            for side, priced, exact in sides
+        )
+
+
+class Trade(NamedTuple):
+    """One print of the tape. (sequence, place) is its key: the ring record it came in and its place there."""
+
+    price: float
+    size: float
+    side: int  # the aggressor: BUY or SELL
+    venue_ns: int
+    recv_ns: int
+    sequence: int
+    place: int
+    price_ticks: int
+    size_units: int
+
+
+class Change(NamedTuple):
+    """What `Market.watch` saw of one instrument. Changes that come faster than they are read are seen as one."""
+
+    symbol: str
+    published: int  # publications of this generation so far
+    tape_count: int  # trades of this generation so far
+    quote_count: int  # changes of best bid and ask of this generation so far
+    generation: int  # a higher one than before: the engine was started anew, and the counts began at 0 again
+
+
+class Gap(NamedTuple):
+    """The last known hole in the data."""
+
+    reason: str
+    wall_ns: int  # CLOCK_REALTIME at which the engine said so
+    lost: int  # records known lost in it
+
+
+class Status(NamedTuple):
+    """All that is known of one instrument, without a price being asked for. Counts are of this generation."""
+
+    symbol: str
+    contract: str
+    pid: int  # of its worker; 0: none lives
+    state: str
+    reason: str
+    live: bool
+    since_ns: int  # CLOCK_BOOTTIME of the record that brought the state
+    source: str  # venue, replay, or empty before the first record
+    delivered: int  # hub messages the engine handed over; = applied + refused + dropped + quarantined when quiet
+    applied: int
+    refused: int
+    dropped: int
+    quarantined: int
+    resyncs: int
+    trades: int
+    depth_entries: int
+    fast_records: int  # decoded by the kernel
+    slow_records: int  # decoded by the slow path
+    ignored_entries: int  # thrown away while waiting for a snapshot
+    unknown_entries: int  # of a type that moves no book
+    venue_ns: int
+    through_ns: int  # the engine's stamp of the last applied record or clock frame; 0: there was none
+    age_ns: int  # now less through_ns; 0 if there was none
+    lag_ns: int  # receive wall clock less venue stamp, of the last stamped record
+    latency_p50_ns: int  # receive to publish: the upper edge of the bucket, so at most a quarter too large; 0: none yet
+    latency_p99_ns: int
+    last_gap: Gap | None
+    last_price: float  # nan before the first trade
+    last_size: float
+    restarts: int  # of its worker
+    parked: str  # why its worker is not started again; empty while it is
+    generation: int
+    published: int

@@ -1,0 +1,62 @@
+"""Sleeping until a word in shared memory changes, from plain Python and on a mapping that may only be read.
+
+FUTEX_WAIT needs no more than the right to read the word, so a reader registers nowhere and leaves nothing behind
+when it dies. The handshake needs no write either: load the word, look for news, and sleep with the value that was
+loaded. If the writer came in between, the kernel finds another value and does not put us to sleep.
+
+One sleep in the kernel is at most MAX_SLEEP_NS long, so that a wake-up lost in whatever way costs that much and no
+more, and a signal that another thread was given is soon seen.
+"""
+
+import ctypes
+import errno
+import os
+import platform
+import time
+
+import numpy as np
+
+MAX_SLEEP_NS = 100_000_000
+
+_CALL_NUMBER = 98 if platform.machine() == "aarch64" else 202
+_FUTEX_WAIT = 0  # not the private kind: the waker is another process
+
+
+class _Timespec(ctypes.Structure):
+    _fields_ = (("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long))
+
+
+_syscall = ctypes.CDLL(None, use_errno=True).syscall
+_syscall.restype = ctypes.c_long
+_syscall.argtypes = (
+    ctypes.c_long,
+    ctypes.c_void_p,
+    ctypes.c_int,
+    ctypes.c_uint32,
+    ctypes.POINTER(_Timespec),
+    ctypes.c_void_p,
+    ctypes.c_uint32,
+)
+
+
+def wait(memory: memoryview, byte_offset: int, seen: int, timeout_s: float) -> bool:
+    """Sleep until the 8-byte word at `byte_offset` is no longer `seen`; False if it still is after `timeout_s`.
+
+    Only its low half is looked at. It may return True though nothing changed; look again. Raises OSError only for
+    memory that is not mapped.
+    """
+    word = np.frombuffer(memory, np.uint32, count=1, offset=byte_offset)
+    end_ns = time.monotonic_ns() + int(timeout_s * 1e9)
+    while True:
+        left_ns = end_ns - time.monotonic_ns()
+        if left_ns <= 0:
+            return bool(word[0] != seen & 0xFFFFFFFF)
+        limit = _Timespec(0, min(left_ns, MAX_SLEEP_NS))
+        status = _syscall(_CALL_NUMBER, word.ctypes.data, _FUTEX_WAIT, seen & 0xFFFFFFFF, limit, None, 0)
+        if status == 0:
+            return True
+        reason = ctypes.get_errno()
+        if reason == errno.EAGAIN:
+            return True
+        if reason not in (errno.EINTR, errno.ETIMEDOUT):  # after EINTR Python runs the signal's handler first
+            raise OSError(reason, f"futex: {os.strerror(reason)}")
