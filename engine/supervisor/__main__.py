@@ -1,0 +1,62 @@
+"""`python -m engine.supervisor`: take the name, make the memory, run all, leave nothing.
+
+Its job comes on standard input (job.py). On standard output it tells launch, one JSON object a line:
+
+    compiling, compiled {seconds}               the fork server prepares the kernels
+    ready {name, generation, folder, …pids}     every process was started
+    died {role, pid, how}, restarted {role, pid, restarts, why}
+    refused {role, how}                         the fork server could not make that worker
+    parked {role, why}                          it is not started again
+    quarantined {role, sequence}                a ring record on which two lives of that worker ended
+    said {role, line}                           what a child said that is not for the supervisor
+    stopped, or failed {message}                the last word; status 0, or 1
+"""
+
+import os
+import signal
+import sys
+
+from shm.errors import ShardbookError
+from shm.life import adopt_orphans, end_with
+
+from .generation import take_generation
+from .job import MAX_JOB_BYTES, Job
+from .lines import Report
+from .memory import Memory, remove, sweep, take_name
+from .run import Supervisor
+from .signals import Signals
+
+
+def supervise(job: Job, report: Report, signals: Signals) -> str:
+    """One engine, from the first file to the last. Returns the sentence of its failure; empty if there was none."""
+    folder, lock = take_name(job.settings.name, job.settings.shm_root)
+    try:
+        adopt_orphans()
+        sweep(folder)
+        generation = take_generation(job.settings.data_folder)
+        memory = Memory(folder, generation, job.settings.symbols)
+        return Supervisor(job, memory, report, signals, os.environ).run()
+    finally:
+        remove(folder, lock)
+
+
+def main() -> int:
+    report = Report()
+    signals = Signals()  # first of all: from here on a wish to stop is a wish, and not the end
+    try:
+        job = Job.from_json(sys.stdin.buffer.read(MAX_JOB_BYTES))
+        end_with(job.launch_pid, signal.SIGTERM)
+        message = supervise(job, report, signals)
+    except ProcessLookupError as error:
+        message = str(error.strerror)
+    except ShardbookError as error:
+        message = str(error)
+    if message:
+        report.say("failed", message=message)
+        return 1
+    report.say("stopped")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,108 @@
+"""A process of the supervisor's, held by a pidfd: waited for, told, and reaped without ever naming a wrong one.
+
+The environment of each is a list of what it may have, not of what it may not: so no secret gets into a worker, the
+simulator or the fork server, whatever the user's shell holds.
+"""
+
+import contextlib
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Mapping
+from typing import IO
+
+from ..config import KEY_VARIABLE, USER_VARIABLE
+from .decide import Death
+
+_PLAIN = (
+    "PATH",
+    "HOME",
+    "LANG",
+    "LC_ALL",
+    "TMPDIR",
+    "LD_LIBRARY_PATH",
+    "XDG_CACHE_HOME",
+    "SHARDBOOK_SHM",
+    "PYTHONPATH",
+    "PYTHONHOME",
+    "PYTHONDONTWRITEBYTECODE",
+)
+_PIPE_BYTES = 1 << 20  # what a process may ask for without privilege, by default
+_ENGINE_TOO = (USER_VARIABLE, KEY_VARIABLE, "SSL_CERT_FILE", "SSL_CERT_DIR")
+
+
+def plain_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """What the simulator, the fork server and so every worker get: nothing secret.
+
+    One BLAS thread, because importing numpy would start several, and a process with threads must not be forked.
+    """
+    return {key: environ[key] for key in _PLAIN if key in environ} | {"OPENBLAS_NUM_THREADS": "1"}
+
+
+def engine_environment(environ: Mapping[str, str]) -> dict[str, str]:
+    """What the engine gets: the same, and the credentials."""
+    return plain_environment(environ) | {key: environ[key] for key in _ENGINE_TOO if key in environ}
+
+
+class Child:
+    """One living process; `pidfd` is readable from the moment it is dead."""
+
+    def __init__(self, pid: int, pidfd: int) -> None:
+        self.pid = pid
+        self.pidfd = pidfd
+
+    def tell(self, signal_number: int) -> None:
+        """Send it a signal; nothing happens if it has just ended."""
+        with contextlib.suppress(ProcessLookupError):  # its death is about to be seen
+            signal.pidfd_send_signal(self.pidfd, signal_number)
+
+    def reap(self) -> Death:
+        """How it ended; to be called once, when `pidfd` is readable."""
+        result = os.waitid(os.P_PIDFD, self.pidfd, os.WEXITED)
+        assert result is not None
+        os.close(self.pidfd)
+        killed = result.si_code in (os.CLD_KILLED, os.CLD_DUMPED)
+        return Death(signal=result.si_status, status=0) if killed else Death(signal=0, status=result.si_status)
+
+
+class Started(Child):
+    """A child that was started with a command line; `stdin` and `stdout` are its pipes, as far as it has them."""
+
+    def __init__(self, module: str, environment: dict[str, str], stdin: int, stdout: int) -> None:
+        # A session of its own: a Ctrl-C at the terminal is for launch to act on.
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", module], stdin=stdin, stdout=stdout, env=environment, start_new_session=True
+        )
+        self.stdin: IO[bytes] | None = self._process.stdin
+        self.stdout: IO[bytes] | None = self._process.stdout
+        if self.stdin is not None:
+            fcntl.fcntl(self.stdin, fcntl.F_SETPIPE_SZ, _PIPE_BYTES)
+        super().__init__(self._process.pid, os.pidfd_open(self._process.pid))
+
+    def give(self, job: bytes) -> None:
+        """Write its job to its standard input and close that. Nothing happens if it has ended."""
+        assert self.stdin is not None
+        assert len(job) <= _PIPE_BYTES, len(job)  # so it fits, and nobody waits for the other to read
+        with contextlib.suppress(BrokenPipeError):  # its death is about to be seen
+            self.stdin.write(job)
+            self.stdin.close()
+
+    def reap(self) -> Death:
+        death = super().reap()
+        self._process.returncode = -death.signal or death.status  # so that Popen asks no more
+        for pipe in (self.stdin, self.stdout):
+            if pipe is not None:
+                pipe.close()
+        return death
+
+
+def start_engine(environ: Mapping[str, str]) -> Started:
+    """The engine, which imports what it needs and then waits for its job."""
+    return Started("engine", engine_environment(environ), subprocess.PIPE, subprocess.PIPE)
+
+
+def start_simulator(environ: Mapping[str, str]) -> Started:
+    """The simulator, which waits for its job and answers with its address."""
+    return Started("engine.simulator", plain_environment(environ), subprocess.PIPE, subprocess.PIPE)

@@ -1,0 +1,33 @@
+"""What launch tells the supervisor, as one JSON object on its standard input. It holds no secret."""
+
+import json
+from dataclasses import dataclass
+from typing import Any
+
+from ..config import Settings
+from .errors import CannotStart
+
+MAX_JOB_BYTES = 1 << 20
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """One run of an engine."""
+
+    settings: Settings
+    simulator: dict[str, Any] | None  # the simulator's own job, which it checks itself; None for a real venue
+    launch_pid: int
+
+    @classmethod
+    def from_json(cls, text: bytes) -> "Job":
+        """Raises CannotStart for what is no job, ConfigError for settings that are none."""
+        try:
+            value: Any = json.loads(text)
+        except (ValueError, RecursionError) as error:
+            raise CannotStart(f"the supervisor's job is not JSON ({error}): it is started by scripts/launch") from None
+        if not isinstance(value, dict) or value.keys() != {"settings", "simulator", "launch_pid"}:
+            raise CannotStart("the supervisor's job has other keys than settings, simulator and launch_pid")
+        simulator, launch_pid = value["simulator"], value["launch_pid"]
+        if not isinstance(simulator, dict | None) or type(launch_pid) is not int:
+            raise CannotStart("the supervisor's job has a simulator or a launch_pid of another type than it must have")
+        return cls(Settings.from_json(value["settings"]), simulator, launch_pid)

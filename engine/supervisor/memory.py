@@ -1,0 +1,148 @@
+"""The folder of an engine in shared memory: taken, swept, filled with segments, and removed.
+
+The supervisor makes every segment before any other process starts, and from then on only looks at three kinds of
+word in them: heartbeats, and the sequence a dead worker had begun.
+"""
+
+import os
+import shutil
+import time
+from pathlib import Path
+
+from shm import layout, registry, segment
+from shm.layout import Kind, Regions, Words
+from shm.life import AlreadyHeld, LifeLock, is_held
+
+from ..config import SymbolSettings
+from .errors import CannotStart
+
+SUPERVISOR_LOCK = "supervisor.lock"
+ENGINE_LOCK = "engine.lock"
+
+_LEFTOVER_WAIT_S = 5.0  # the orphans of a killed supervisor end within that
+_LEFTOVER_POLL_S = 0.005
+_MAX_TRIES = 100  # each further one costs another engine of ours that removed the folder meanwhile
+
+
+def take_name(name: str, root: Path) -> tuple[Path, LifeLock]:
+    """The engine's folder, made and held under the supervisor's life lock.
+
+    Raises CannotStart if it is taken or cannot be made, LayoutError for a folder that is not ours alone.
+    """
+    folder = registry.engine_folder(name, root)
+    if not os.access(root, os.W_OK | os.X_OK):
+        raise CannotStart(
+            f"nothing can be written in {root}, the place for shared memory: name another in SHARDBOOK_SHM"
+        )
+    for _ in range(_MAX_TRIES):
+        try:
+            registry.make_folder(folder)
+            return folder, LifeLock.take(folder / SUPERVISOR_LOCK)
+        except FileNotFoundError:
+            continue  # an engine that ended just now removed its folder
+        except AlreadyHeld as held:
+            raise CannotStart(_taken(name, folder, held.pid)) from None
+    raise CannotStart(f"{folder} is removed again and again: another engine starts and stops there")
+
+
+def _taken(name: str, folder: Path, pid: int) -> str:
+    since = ""
+    try:
+        since_s = (folder / SUPERVISOR_LOCK).stat().st_mtime
+        since = f" since {time.strftime('%Y-%m-%d %H:%M:%S', time.localtime(since_s))}"
+    except FileNotFoundError:
+        pass  # it ends this moment
+    return (
+        f"an engine named {name!r} runs already (process {pid}{since}):"
+        f" stop it with kill {pid}, or start this one with another --name"
+    )
+
+
+def sweep(folder: Path) -> None:
+    """Remove what dead generations of this name left. Its processes may still be ending: they are waited for.
+
+    Raises CannotStart if one of them does not end. To be called under the supervisor's lock only.
+    """
+    locks = [path for path in folder.glob("*.lock") if path.name != SUPERVISOR_LOCK]
+    limit_s = time.monotonic() + _LEFTOVER_WAIT_S
+    for lock in locks:
+        while is_held(lock):
+            if time.monotonic() > limit_s:
+                pid = lock.read_text().split(" ")[0]
+                raise CannotStart(
+                    f"process {pid} of an earlier run still lives under {lock}: end it with kill -9 {pid}"
+                )
+            time.sleep(_LEFTOVER_POLL_S)
+    _remove_contents(folder)
+
+
+def remove(folder: Path, lock: LifeLock) -> None:
+    """Leave nothing behind. The registry goes first: who finds none knows that there is no engine."""
+    _remove_contents(folder)
+    lock.remove()
+    for each in (folder, folder.parent):
+        try:
+            each.rmdir()
+        except OSError:
+            return  # another engine lives there, or begins to
+
+
+def _remove_contents(folder: Path) -> None:
+    (folder / registry.FILE_NAME).unlink(missing_ok=True)
+    for path in folder.iterdir():
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path)
+        elif path.name != SUPERVISOR_LOCK:
+            path.unlink(missing_ok=True)
+
+
+class Memory:
+    """The segments of one generation, and the words of them that the supervisor looks at."""
+
+    def __init__(self, folder: Path, generation: int, symbols: tuple[SymbolSettings, ...]) -> None:
+        """Make all segments. Raises NoRoom, before anything is made if the sum is known not to fit."""
+        self.folder = folder
+        self.generation = generation
+        below = registry.generation_folder(folder, generation)
+        below.mkdir(mode=0o700)
+        segment.check_room(below, needed_bytes(symbols))
+        for each in symbols:
+            self._make(f"{each.symbol}.ring", Kind.RING, _ring_regions(each), each.symbol)
+            self._make(f"{each.symbol}.book", Kind.BOOK, _book_regions(each), each.symbol)
+        self._make("engine", Kind.ENGINE, layout.engine_regions())
+        self._make("changed", Kind.CHANGED, layout.changed_regions())
+        self._engine = self._look("engine", Kind.ENGINE)
+        self._rings = {each.symbol: self._look(f"{each.symbol}.ring", Kind.RING, each.symbol) for each in symbols}
+
+    def _make(self, name: str, kind: Kind, regions: Regions, symbol: str = "") -> None:
+        path = registry.generation_folder(self.folder, self.generation) / name
+        segment.create(path, kind, regions, generation=self.generation, symbol=symbol).close()
+
+    def _look(self, name: str, kind: Kind, symbol: str = "") -> Words:
+        """The words of one segment, mapped read-only."""
+        path = registry.generation_folder(self.folder, self.generation) / name
+        return segment.attach(path, kind, generation=self.generation, symbol=symbol).array("words")
+
+    def engine_beat(self) -> int:
+        return int(self._engine[layout.ENGINE_WORDS.index("heartbeat") * layout.WORDS_A_LINE])
+
+    def worker_beat(self, symbol: str) -> int:
+        return int(self._rings[symbol][layout.HEARTBEAT])
+
+    def begun(self, symbol: str) -> int:
+        """The sequence of the record that the worker was applying when it last wrote this word; 0 for none."""
+        return int(self._rings[symbol][layout.BEGUN])
+
+
+def needed_bytes(symbols: tuple[SymbolSettings, ...]) -> int:
+    """What all segments of one generation take."""
+    each = sum(layout.total_bytes(_ring_regions(one)) + layout.total_bytes(_book_regions(one)) for one in symbols)
+    return each + layout.total_bytes(layout.engine_regions()) + layout.total_bytes(layout.changed_regions())
+
+
+def _ring_regions(settings: SymbolSettings) -> Regions:
+    return layout.ring_regions(settings.ring_mib << 20)
+
+
+def _book_regions(settings: SymbolSettings) -> Regions:
+    return layout.book_regions(settings.levels, settings.max_depth)

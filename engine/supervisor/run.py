@@ -1,0 +1,316 @@
+"""The rim of the supervisor: one thread, one poll loop, and `decide` told of everything that happens in it.
+
+It waits on pidfds, pipes, the fork server's channel and signals at once, so a death is answered when it happens and
+not at the next tick. The tick is only for what cannot be waited for: heartbeats, back-off, limits.
+"""
+
+import json
+import os
+import selectors
+import signal
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from functools import partial
+from typing import Any
+
+import psutil
+
+from shm import registry
+from shm.registry import Registry
+
+from ..config import Settings
+from . import decide
+from .child import Child, Started, start_engine, start_simulator
+from .decide import Action, Park, Part, Phase, Role, Start, Stop, Tell
+from .job import Job
+from .lines import LineReader, Report
+from .listing import list_all
+from .memory import Memory
+from .server import ForkServer, Ready, Refused, Spawned
+from .signals import Signals
+
+ENGINE = "engine"
+SERVER = "fork server"
+SIMULATOR = "simulator"
+
+_TICK_NS = decide.TICK_MS * 1_000_000
+
+
+class Supervisor:
+    """All processes of one engine, from the first start to the last death."""
+
+    def __init__(self, job: Job, memory: Memory, report: Report, signals: Signals, environ: Mapping[str, str]) -> None:
+        self._settings = job.settings
+        self._simulator = job.simulator
+        self._memory = memory
+        self._report = report
+        self._signals = signals
+        self._environ = environ
+        self._selector = selectors.DefaultSelector()
+        self._tick = 0
+        self._roles: dict[str, Role] = {SERVER: Role(SERVER, Part.SERVER), ENGINE: Role(ENGINE, Part.ENGINE)}
+        if job.simulator is not None:
+            self._roles[SIMULATOR] = Role(SIMULATOR, Part.SIMULATOR)
+        self._roles |= {each.symbol: Role(each.symbol, Part.WORKER) for each in job.settings.symbols}
+        self._children: dict[str, Child] = {}
+        self._lines: dict[str, LineReader] = {}
+        self._server: ForkServer | None = None
+        self._server_packets = 0  # from the living one; the first says that it is ready
+        self._compile_seconds: float | None = None  # what the first one took; the engine waits for it
+        self._simulator_url: str | None = None
+        self._idle_engine: Started | None = None  # lives, and waits for its job
+        self._published: Registry | None = None
+        self._said_ready = False
+        self._stopping = False
+        self._failure = ""
+
+    def run(self) -> str:
+        """Run until a signal or a failure, then stop all. Returns the sentence of the failure; empty if none."""
+        self._selector.register(self._signals, selectors.EVENT_READ, self._on_signal)
+        next_ns = time.monotonic_ns() + _TICK_NS
+        while True:
+            for action in self._due():
+                self._perform(action)
+            self._publish()
+            if self._stopping and not any(role.filled for role in self._roles.values()):
+                self._selector.close()
+                return self._failure
+            for key, _ in self._selector.select(max(0, next_ns - time.monotonic_ns()) / 1e9):
+                if self._selector.get_map().get(key.fd) is key:  # not closed by what was done since
+                    key.data()
+            if time.monotonic_ns() >= next_ns:
+                next_ns = time.monotonic_ns() + _TICK_NS
+                self._tick += 1
+                for role in list(self._roles.values()):
+                    self._look(role)
+
+    def _due(self) -> list[Action]:
+        if self._stopping:
+            return decide.decide_stop(self._roles.values(), self._tick)
+        return decide.decide(self._roles, self._tick, server_ready=self._server_packets > 0)
+
+    def _perform(self, action: Action) -> None:
+        match action:
+            case Start(name):
+                self._start(self._roles[name])
+            case Tell(name, number, why):
+                self._roles[name] = decide.told(self._roles[name], why, self._tick)
+                self._children[name].tell(number)
+            case Park(name, why):
+                self._roles[name] = decide.parked(self._roles[name], why, self._tick)
+                self._report.say("parked", role=name, why=why)
+            case Stop(message):
+                self._stop(message)
+
+    def _stop(self, failure: str) -> None:
+        """Begin to stop; a second wish changes nothing."""
+        if not self._stopping:
+            self._stopping = True
+            self._failure = failure
+
+    # ── starting ──────────────────────────────────────────────────────────────────────────────────────────
+
+    def _start(self, role: Role) -> None:
+        self._roles[role.name] = asked = decide.asked(role, self._beat(role), self._tick)
+        if role.part is Part.WORKER:
+            if self._server is None or not self._server.ask(self._worker_job(role)):
+                self._roles[role.name] = decide.unasked(asked, self._tick)
+            return
+        try:
+            child = self._start_process(role.part)
+        except OSError as error:
+            self._roles[role.name] = decide.refused(asked, f"could not be started ({error.strerror})", self._tick)
+            return
+        self._adopt(role.name, child)
+        if child.stdout is not None:
+            self._lines[role.name] = reader = LineReader(child.stdout)
+            self._selector.register(reader, selectors.EVENT_READ, partial(self._on_lines, role.name))
+        self._employ_engine()
+
+    def _start_process(self, part: Part) -> Started:
+        if part is Part.SERVER:
+            self._server = ForkServer(self._environ)
+            self._server_packets = 0
+            self._selector.register(self._server.channel, selectors.EVENT_READ, self._on_answers)
+            self._report.say("compiling")
+            return self._server
+        if part is Part.SIMULATOR:
+            child = start_simulator(self._environ)
+            child.give(json.dumps({**(self._simulator or {}), "supervisor_pid": os.getpid()}).encode())
+            return child
+        self._idle_engine = child = start_engine(self._environ)
+        return child
+
+    def _adopt(self, name: str, child: Child) -> None:
+        self._children[name] = child
+        self._selector.register(child.pidfd, selectors.EVENT_READ, partial(self._on_death, name))
+        self._roles[name] = role = decide.lives(self._roles[name], child.pid, self._tick)
+        if role.restarts:
+            self._report.say("restarted", role=name, pid=child.pid, restarts=role.restarts, why=role.last_end)
+
+    def _employ_engine(self) -> None:
+        """Give the engine its job, once there is a venue to speak with and no compiling to be done twice."""
+        engine = self._idle_engine
+        if engine is None or self._compile_seconds is None:
+            return
+        if self._simulator is not None and self._simulator_url is None:
+            return
+        self._idle_engine = None
+        job = {
+            "settings": self._engine_settings().to_json(),
+            "generation": self._memory.generation,
+            "folder": str(self._memory.folder),
+            "supervisor_pid": os.getpid(),
+        }
+        engine.give(json.dumps(job).encode())
+
+    def _engine_settings(self) -> Settings:
+        if self._simulator is None or self._simulator_url is None:
+            return self._settings
+        return self._settings.at_simulator(self._simulator_url, self._simulator["user_name"])
+
+    def _worker_job(self, role: Role) -> dict[str, object]:
+        """A job as `workers/job.py` reads it."""
+        settings = next(each for each in self._settings.symbols if each.symbol == role.name)
+        return {
+            "symbol": role.name,
+            "folder": str(self._memory.folder),
+            "generation": self._memory.generation,
+            "data_folder": str(self._settings.data_folder),
+            "batch_max_frames": settings.batch_max_frames,
+            "batch_max_us": settings.batch_max_us,
+            "spin_us": settings.spin_us,
+            "quarantine": list(role.quarantine),
+            "supervisor_pid": os.getpid(),
+        }
+
+    # ── what happens ──────────────────────────────────────────────────────────────────────────────────────
+
+    def _on_signal(self) -> None:
+        if self._signals.taken():
+            self._stop("")
+
+    def _on_answers(self) -> None:
+        assert self._server is not None
+        for answer in self._server.answers():
+            self._server_packets += 1
+            match answer:
+                case Ready(seconds):
+                    if self._compile_seconds is None:
+                        self._report.say("compiled", seconds=seconds)
+                        self._compile_seconds = seconds
+                        self._employ_engine()
+                case Spawned(symbol, pid, pidfd):
+                    self._adopt(symbol, Child(pid, pidfd))
+                case Refused(symbol, message):
+                    self._roles[symbol] = decide.refused(self._roles[symbol], message, self._tick)
+                    self._report.say("refused", role=symbol, how=message)
+
+    def _on_lines(self, name: str) -> None:
+        reader = self._lines[name]
+        for line in reader.read():
+            self._take_line(name, line)
+        if reader.ended:
+            self._selector.unregister(reader)
+            del self._lines[name]
+
+    def _take_line(self, name: str, line: dict[str, Any]) -> None:
+        if line.get("event") == "fatal":
+            self._stop(str(line.get("message")))
+        elif name == SIMULATOR and isinstance(line.get("url"), str):
+            self._simulator_url = line["url"]
+            self._employ_engine()
+        else:
+            self._report.say("said", role=name, line=line)
+
+    def _on_death(self, name: str) -> None:
+        child = self._children.pop(name)
+        self._selector.unregister(child.pidfd)
+        if name in self._lines:
+            self._on_lines(name)  # what it said last, before it is known dead
+        if reader := self._lines.pop(name, None):
+            self._selector.unregister(reader)
+        role = self._look(self._roles[name])
+        death = child.reap()
+        if role.part is Part.WORKER:
+            death = replace(death, begun=self._memory.begun(name))
+        self._roles[name] = now = decide.died(role, death, self._tick)
+        if role.why is not decide.Why.STOP:
+            self._report.say("died", role=name, pid=role.pid, how=now.last_end)
+        if now.quarantine != role.quarantine:
+            self._report.say("quarantined", role=name, sequence=now.quarantine[-1])
+        if role.part is Part.SERVER:
+            self._bury_server()
+        if child is self._idle_engine:
+            self._idle_engine = None
+
+    def _bury_server(self) -> None:
+        """Take its last answers; whoever it was asked for and did not answer for may live, known to nobody."""
+        assert self._server is not None
+        self._on_answers()
+        self._selector.unregister(self._server.channel)
+        self._server.channel.close()
+        self._server = None
+        self._server_packets = 0
+        unanswered = [role for role in self._roles.values() if role.phase is Phase.ASKED]
+        if unanswered:
+            self._kill_unknown()
+        for role in unanswered:
+            self._roles[role.name] = decide.unasked(role, self._tick)
+
+    def _kill_unknown(self) -> None:
+        """End every child that is no role's. A killed one may leave us another: until there is none."""
+        known = {child.pid for child in self._children.values()}
+        while unknown := [child.pid for child in psutil.Process().children() if child.pid not in known]:
+            for pid in unknown:  # not reaped yet, so the number cannot have come to mean another
+                os.kill(pid, signal.SIGKILL)
+                os.waitpid(pid, 0)
+
+    # ── looking and telling ───────────────────────────────────────────────────────────────────────────────
+
+    def _look(self, role: Role) -> Role:
+        """Read a role's progress; excuse it where none is due."""
+        if role.phase not in (Phase.LIVES, Phase.ENDING):
+            return role
+        now = decide.moves(role, self._beat(role), self._tick)
+        if role.part is Part.ENGINE:
+            excused = self._idle_engine is not None
+        elif role.part is Part.SERVER:
+            excused = now.moved and all(each.phase is not Phase.ASKED for each in self._roles.values())
+        else:
+            excused = role.part is Part.SIMULATOR and now.moved
+        self._roles[role.name] = now = decide.waits(now, self._tick) if excused else now
+        return now
+
+    def _beat(self, role: Role) -> int:
+        if role.part is Part.WORKER:
+            return self._memory.worker_beat(role.name)
+        if role.part is Part.ENGINE:
+            return self._memory.engine_beat()
+        return self._server_packets if role.part is Part.SERVER else int(self._simulator_url is not None)
+
+    def _publish(self) -> None:
+        """Replace the registry if it says anything else now; tell launch when all is up for the first time."""
+        truth = self._simulator["truth_folder"] if self._simulator else None
+        now = list_all(self._settings, self._memory.generation, self._roles, self._simulator_url, truth)
+        if now != self._published:
+            registry.write(self._memory.folder, now)
+            self._published = now
+        up = all(role.phase in (Phase.LIVES, Phase.PARKED) for role in self._roles.values())
+        if up and self._idle_engine is None and not self._said_ready and not self._stopping:
+            self._said_ready = True
+            self._report.say(
+                "ready",
+                name=self._settings.name,
+                generation=self._memory.generation,
+                folder=str(self._memory.folder),
+                supervisor_pid=os.getpid(),
+                engine_pid=now.engine_pid,
+                server_pid=self._roles[SERVER].pid,
+                simulator_pid=self._roles[SIMULATOR].pid if self._simulator else None,
+                simulator_url=self._simulator_url,
+                truth_folder=truth,
+                workers={each.symbol: each.pid for each in now.instruments},
+                compile_seconds=self._compile_seconds,
+            )

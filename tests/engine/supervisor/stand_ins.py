@@ -1,0 +1,204 @@
+"""A whole supervisor with its real fork server, over an engine, a simulator and workers that only play their part.
+
+The stand-ins are packages `engine` and `workers` in a folder of their own, in front of the real ones: what they do
+not have, they take from there. Each does what a file says that is named after it in the data folder: a word, which
+it looks for in each turn of its loop.
+"""
+
+import contextlib
+import json
+import os
+import selectors
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from engine.config import FeedSettings, HttpSettings, Settings, SymbolSettings, VenueSettings
+from shm import registry
+from shm.life import start_ticks
+
+TOP = Path(__file__).resolve().parents[3]
+LIMIT_S = 20.0
+CANARY = "canary-5b1e"
+
+_IN_FRONT = """
+from pathlib import Path
+__path__.append({real!r})
+"""
+
+_WORKER = """
+import os, signal, time
+from pathlib import Path
+from shm import layout, segment
+from shm.layout import Kind
+from shm.registry import generation_folder
+
+def warm():
+    pass
+
+def run(job):
+    wish = Path(job.data_folder) / job.symbol
+    path = generation_folder(Path(job.folder), job.generation) / f"{job.symbol}.ring"
+    words = segment.attach(path, Kind.RING, writable=True, generation=job.generation, symbol=job.symbol).array("words")
+    words[layout.BEGUN] = 0
+    ending = []
+    signal.signal(signal.SIGTERM, lambda *_: ending.append(1))
+    while not ending or wish.exists() and wish.read_text() == "deaf":
+        word, _, number = (wish.read_text() if wish.exists() else "").partition(" ")
+        if word == "fail":
+            return 3
+        words[layout.HEARTBEAT] += 1
+        if word == "crash" and int(number) not in job.quarantine:
+            words[layout.BEGUN] = int(number)
+            os.kill(os.getpid(), signal.SIGSEGV)
+        time.sleep(0.005)
+    return 0
+"""
+
+_ENGINE = """
+import json, os, signal, subprocess, sys, time
+from pathlib import Path
+from shm import layout, segment
+from shm.layout import Kind
+from shm.life import LifeLock, end_with
+from shm.registry import generation_folder
+
+job = json.load(sys.stdin)
+end_with(job["supervisor_pid"], signal.SIGKILL)
+lock = LifeLock.take(Path(job["folder"]) / "engine.lock")
+data = Path(job["settings"]["data_folder"])
+(data / "engine.job").write_text(json.dumps(job))
+path = generation_folder(Path(job["folder"]), job["generation"]) / "engine"
+words = segment.attach(path, Kind.ENGINE, writable=True, generation=job["generation"]).array("words")
+print(json.dumps({"event": "streaming"}), flush=True)
+if (data / "engine").exists() and (data / "engine").read_text() == "orphan":
+    # A grandchild that its parent leaves: the supervisor becomes its parent and knows nothing of it.
+    parent = "import subprocess; print(subprocess.Popen(['sleep', '600'], stdout=subprocess.DEVNULL).pid)"
+    (data / "orphan").write_bytes(subprocess.run([sys.executable, "-c", parent], stdout=subprocess.PIPE).stdout)
+while True:
+    words[0] += 1
+    if (data / "engine").exists() and (data / "engine").read_text() == "fatal":
+        print(json.dumps({"event": "fatal", "message": "the venue does not like us: ask it why"}), flush=True)
+        sys.exit(1)
+    time.sleep(0.005)
+"""
+
+_SIMULATOR = """
+import json, signal, sys, time
+from shm.life import end_with
+job = json.load(sys.stdin)
+end_with(job["supervisor_pid"], signal.SIGKILL)
+print(json.dumps({"url": "http://127.0.0.1:1"}), flush=True)
+while True:
+    time.sleep(600)
+"""
+
+
+def put_stand_ins(folder: Path) -> None:
+    """The packages that stand in, in `folder`."""
+    for package in ("engine", "workers"):
+        (folder / package).mkdir(parents=True)
+        (folder / package / "__init__.py").write_text(_IN_FRONT.format(real=str(TOP / package)))
+    (folder / "workers" / "worker.py").write_text(_WORKER)
+    (folder / "engine" / "__main__.py").write_text(_ENGINE)
+    (folder / "engine" / "simulator").mkdir()
+    (folder / "engine" / "simulator" / "__init__.py").write_text("")
+    (folder / "engine" / "simulator" / "__main__.py").write_text(_SIMULATOR)
+
+
+def settings_of(name: str, root: Path, data: Path, symbols: tuple[SymbolSettings, ...]) -> Settings:
+    return Settings(name, root, data, VenueSettings(), HttpSettings(), FeedSettings(), symbols)
+
+
+TWO = (SymbolSettings("MNQ", ring_mib=1), SymbolSettings("MES", ring_mib=1))
+
+
+class Supervised:
+    """A running supervisor, as its launcher sees it."""
+
+    def __init__(
+        self, place: Path, root: Path, name: str, symbols: tuple[SymbolSettings, ...] = TWO, launch_pid: int = 0
+    ) -> None:
+        self.data = place / "data"
+        self.data.mkdir(exist_ok=True)
+        if not (place / "stand-ins").exists():
+            put_stand_ins(place / "stand-ins")
+        self.folder = registry.engine_folder(name, root)
+        self.process = subprocess.Popen(
+            [sys.executable, "-m", "engine.supervisor"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=place / "stand-ins",
+            env={
+                "PATH": os.environ["PATH"],
+                "PYTHONPATH": str(TOP),
+                "SHARDBOOK_SHM": str(root),
+                "PROJECT_X_API_KEY": CANARY,
+                "OPENBLAS_NUM_THREADS": "1",
+            },
+        )
+        job = {
+            "settings": settings_of(name, root, self.data, symbols).to_json(),
+            "simulator": {"truth_folder": str(place / "truth"), "user_name": "somebody"},
+            "launch_pid": launch_pid or os.getpid(),
+        }
+        assert self.process.stdin is not None
+        with self.process.stdin as stdin:
+            stdin.write(json.dumps(job).encode())
+        self.seen: list[dict[str, Any]] = []
+        self._rest = b""
+
+    def wish(self, part: str, word: str) -> None:
+        """What a part is to do from now on."""
+        (self.data / f"{part}.tmp").write_text(word)
+        (self.data / f"{part}.tmp").rename(self.data / part)
+
+    def until(self, event: str, **fields: object) -> dict[str, Any]:
+        """The next event of that kind with those fields; all others are kept in `seen`."""
+        limit_s = time.monotonic() + LIMIT_S
+        while True:
+            for each in self.seen:
+                if each["event"] == event and fields.items() <= each.items():
+                    self.seen.remove(each)
+                    return each
+            self._read(limit_s, f"{event} {fields}")
+
+    def _read(self, limit_s: float, what: str) -> None:
+        assert self.process.stdout is not None
+        with selectors.DefaultSelector() as selector:
+            selector.register(self.process.stdout, selectors.EVENT_READ)
+            assert selector.select(max(0.0, limit_s - time.monotonic())), f"no {what}, only {self.seen}"
+        data = os.read(self.process.stdout.fileno(), 1 << 16)
+        assert data, f"the supervisor ended without {what}: {self.seen}"
+        *lines, self._rest = (self._rest + data).split(b"\n")
+        self.seen += [json.loads(line) for line in lines]
+
+    def registry(self) -> registry.Registry:
+        return registry.read(self.folder)
+
+    def worker_pids(self) -> dict[str, int]:
+        return {each.symbol: each.pid for each in self.registry().instruments}
+
+    def stop(self) -> int:
+        """Ask it to stop; its status."""
+        self.process.send_signal(signal.SIGTERM)
+        return self.process.wait(LIMIT_S)
+
+    def close(self) -> None:
+        """The end of a test, however it went: nothing lives on."""
+        with contextlib.suppress(ProcessLookupError):
+            self.process.kill()
+        self.process.wait()
+        assert self.process.stdout is not None
+        self.process.stdout.close()
+
+
+def parent_of(pid: int) -> int:
+    return int(Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[1])
+
+
+def lives(pid: int) -> bool:
+    return start_ticks(pid) is not None

@@ -1,0 +1,120 @@
+"""The engine's folder: held by one, swept of the dead, filled, and removed without a trace."""
+
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from engine.config import SymbolSettings
+from engine.supervisor import memory
+from engine.supervisor.errors import CannotStart
+from engine.supervisor.memory import Memory, needed_bytes, remove, sweep, take_name
+from shm import layout, registry, segment
+from shm.errors import LayoutError
+from shm.layout import Kind
+from shm.life import LifeLock
+
+SYMBOLS = (SymbolSettings("MNQ", ring_mib=1, levels=8, max_depth=16), SymbolSettings("MES", ring_mib=2))
+
+HOLDER = """
+import sys
+from pathlib import Path
+from shm.life import LifeLock
+lock = LifeLock.take(Path(sys.argv[1]))
+print(flush=True)
+sys.stdin.read()
+"""
+
+
+def test_a_name_is_held_by_one(left_nothing: Path, engine_name: str) -> None:
+    folder, lock = take_name(engine_name, left_nothing)
+    assert folder == registry.engine_folder(engine_name, left_nothing)
+    with pytest.raises(CannotStart, match=rf"{engine_name}.* runs already \(process {os.getpid()} since 20.*kill"):
+        take_name(engine_name, left_nothing)
+    other, other_lock = take_name(engine_name + "2", left_nothing)
+    remove(folder, lock)
+    assert other.exists()
+    assert not folder.exists()
+    remove(other, other_lock)
+
+
+def test_no_place_for_it(shm_root: Path, engine_name: str) -> None:
+    with pytest.raises(CannotStart, match="SHARDBOOK_SHM"):
+        take_name(engine_name, shm_root / "nowhere")
+    (shm_root / f"shardbook-{os.geteuid()}").mkdir(mode=0o755)
+    with pytest.raises(LayoutError, match="mode 0755"):
+        take_name(engine_name, shm_root)
+
+
+def test_all_segments_are_made_and_told_apart(left_nothing: Path, engine_name: str) -> None:
+    folder, lock = take_name(engine_name, left_nothing)
+    made = Memory(folder, 5, SYMBOLS)
+    below = registry.generation_folder(folder, 5)
+    names = sorted(path.name for path in below.iterdir())
+    assert names == ["MES.book", "MES.ring", "MNQ.book", "MNQ.ring", "changed", "engine"]
+    assert sum(path.stat().st_size for path in below.iterdir()) == needed_bytes(SYMBOLS)
+    ring = segment.attach(below / "MNQ.ring", Kind.RING, writable=True, generation=5, symbol="MNQ")
+    assert ring.array("words")[layout.CAPACITY] == 1 << 20
+    ring.array("words")[layout.HEARTBEAT] = 7
+    ring.array("words")[layout.BEGUN] = 8
+    engine = segment.attach(below / "engine", Kind.ENGINE, writable=True, generation=5)
+    engine.array("words")[layout.ENGINE_WORDS.index("heartbeat") * layout.WORDS_A_LINE] = 9
+    assert (made.worker_beat("MNQ"), made.begun("MNQ"), made.engine_beat()) == (7, 8, 9)
+    assert (made.worker_beat("MES"), made.begun("MES")) == (0, 0)
+    remove(folder, lock)
+
+
+def test_too_little_room_is_known_before_anything_is_made(
+    left_nothing: Path, engine_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, lock = take_name(engine_name, left_nothing)
+    monkeypatch.setattr(segment, "free_bytes", lambda _: needed_bytes(SYMBOLS) - 1)
+    with pytest.raises(segment.NoRoom, match="MiB are needed"):
+        Memory(folder, 5, SYMBOLS)
+    assert list(registry.generation_folder(folder, 5).iterdir()) == []
+    monkeypatch.setattr(segment, "free_bytes", lambda _: needed_bytes(SYMBOLS))
+    Memory(folder, 6, SYMBOLS)
+    remove(folder, lock)
+
+
+def test_what_dead_generations_left_is_swept(left_nothing: Path, engine_name: str) -> None:
+    folder, lock = take_name(engine_name, left_nothing)
+    Memory(folder, 5, SYMBOLS)
+    for name in ("engine.lock", "worker-MNQ.lock", "registry.json", "registry.json.tmp"):
+        (folder / name).touch()
+    lock.release()  # as a kill does
+    folder, lock = take_name(engine_name, left_nothing)
+    sweep(folder)
+    assert [path.name for path in folder.iterdir()] == [memory.SUPERVISOR_LOCK]
+    remove(folder, lock)
+
+
+def test_a_sweep_waits_for_who_is_still_ending(left_nothing: Path, engine_name: str) -> None:
+    """A worker of the last generation lives for a moment after its supervisor's kill."""
+    folder, lock = take_name(engine_name, left_nothing)
+    path = folder / "worker-MNQ.lock"
+    command = "sleep 0.3; kill -9 $0"
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as holder:
+        assert holder.stdout is not None
+        holder.stdout.readline()
+        with subprocess.Popen(["sh", "-c", command, str(holder.pid)]):
+            sweep(folder)
+            assert holder.wait() == -signal.SIGKILL
+    assert not path.exists()
+    remove(folder, lock)
+
+
+def test_who_does_not_end_is_named(left_nothing: Path, engine_name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    folder, lock = take_name(engine_name, left_nothing)
+    monkeypatch.setattr(memory, "_LEFTOVER_WAIT_S", 0.05)
+    held = LifeLock.take(folder / "engine.lock")
+    with pytest.raises(CannotStart, match=rf"process {os.getpid()} of an earlier run .* kill -9 {os.getpid()}"):
+        sweep(folder)
+    assert held.path.exists()
+    held.release()
+    remove(folder, lock)

@@ -1,0 +1,280 @@
+"""The supervisor as a process: what comes up, what is started again and by whom, and what is left at the end."""
+
+import dataclasses
+import json
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from engine.config import SymbolSettings
+from shm.life import is_held
+from tests.engine.supervisor.stand_ins import CANARY, LIMIT_S, TOP, Supervised, lives, parent_of
+from tests.waiting import wait_for
+
+Start = Callable[..., Supervised]
+
+
+@pytest.fixture
+def start(tmp_path: Path, left_nothing: Path, engine_name: str) -> Iterator[Start]:
+    """Starts a supervisor; all that were started have ended after the test, and left nothing."""
+    begun: list[Supervised] = []
+
+    def begin(**changes: object) -> Supervised:
+        begun.append(Supervised(tmp_path, left_nothing, engine_name, **changes))  # type: ignore[arg-type]
+        return begun[-1]
+
+    yield begin
+    for each in begun:
+        each.close()
+
+
+@pytest.fixture
+def up(start: Start) -> Supervised:
+    """One that is up."""
+    engine = start()
+    engine.until("ready")
+    return engine
+
+
+def pids_of(engine: Supervised, ready: dict[str, object]) -> list[int]:
+    workers = ready["workers"]
+    assert isinstance(workers, dict)
+    return [engine.process.pid, *workers.values(), *(int(str(ready[key])) for key in ready if key.endswith("_pid"))]
+
+
+def test_it_comes_up_says_so_and_leaves_nothing(start: Start) -> None:
+    engine = start()
+    ready = engine.until("ready")
+    known = engine.registry()
+    assert (ready["generation"], ready["folder"]) == (1, str(engine.folder)) == (known.generation, str(engine.folder))
+    assert known.supervisor_pid == engine.process.pid == ready["supervisor_pid"]
+    assert known.engine_pid == ready["engine_pid"]
+    assert engine.worker_pids() == ready["workers"]
+    assert known.simulator_url == ready["simulator_url"] == "http://127.0.0.1:1"
+    assert all(
+        lives(pid) and parent_of(pid) == engine.process.pid
+        for pid in pids_of(engine, ready)[1:]
+        if pid != engine.process.pid
+    )
+    for lock in ("supervisor", "engine", "worker-MNQ", "worker-MES"):
+        wait_for(partial(is_held, engine.folder / f"{lock}.lock"), LIMIT_S, f"{lock}'s lock")
+    assert engine.stop() == 0
+    assert engine.until("stopped") == {"event": "stopped"}
+    assert not any(lives(pid) for pid in pids_of(engine, ready))
+
+
+def test_the_engine_is_told_where_the_simulator_is(up: Supervised) -> None:
+    up.until("said", role="engine", line={"event": "streaming"})
+    job = json.loads((up.data / "engine.job").read_text())
+    assert job["settings"]["venue"]["api_url"] == "http://127.0.0.1:1/api"
+    assert job["settings"]["venue"]["user_name"] == "somebody"
+    assert (job["generation"], job["folder"], job["supervisor_pid"]) == (1, str(up.folder), up.process.pid)
+    assert CANARY not in json.dumps(job)
+    up.stop()
+
+
+def test_the_key_is_in_the_environment_of_the_engine_and_of_no_other(start: Start) -> None:
+    engine = start()
+    ready = engine.until("ready")
+    having = {pid for pid in pids_of(engine, ready) if CANARY.encode() in Path(f"/proc/{pid}/environ").read_bytes()}
+    assert having == {engine.process.pid, ready["engine_pid"]}
+    engine.stop()
+
+
+@pytest.mark.parametrize("number", [signal.SIGKILL, signal.SIGSEGV, signal.SIGTERM])
+def test_a_worker_that_ends_is_started_again_and_no_other(up: Supervised, number: int) -> None:
+    before = up.worker_pids()
+    os.kill(before["MNQ"], number)
+    restarted = up.until("restarted", role="MNQ")
+    assert restarted["restarts"] == 1
+    wait_for(lambda: up.worker_pids()["MNQ"] == restarted["pid"], LIMIT_S, "the new worker in the registry")
+    assert up.worker_pids() == before | {"MNQ": restarted["pid"]}
+    assert [each.restarts for each in up.registry().instruments] == [1, 0]
+    assert parent_of(restarted["pid"]) == up.process.pid
+    up.stop()
+
+
+def test_an_engine_that_ends_is_started_again_in_the_same_generation(up: Supervised) -> None:
+    before = up.registry()
+    up.until("said", role="engine", line={"event": "streaming"})
+    os.kill(before.engine_pid, signal.SIGKILL)
+    restarted = up.until("restarted", role="engine")
+    up.until("said", role="engine", line={"event": "streaming"})
+    wait_for(lambda: up.registry().engine_pid == restarted["pid"], LIMIT_S, "the new engine in the registry")
+    assert up.registry() == dataclasses.replace(before, engine_pid=restarted["pid"])
+    up.stop()
+
+
+def test_a_killed_fork_server_touches_no_worker_and_its_successor_makes_the_next(start: Start) -> None:
+    engine = start()
+    ready = engine.until("ready")
+    os.kill(ready["server_pid"], signal.SIGKILL)
+    engine.until("restarted", role="fork server")
+    assert engine.worker_pids() == ready["workers"]
+    os.kill(ready["workers"]["MES"], signal.SIGKILL)
+    assert engine.until("restarted", role="MES")["restarts"] == 1
+    assert engine.worker_pids()["MNQ"] == ready["workers"]["MNQ"]
+    engine.stop()
+
+
+def test_what_a_fork_server_left_half_done_is_ended_before_another_begins_it(start: Start) -> None:
+    """It dies with a request unanswered: whoever is a child of the supervisor's and known to nobody, goes."""
+    engine = start()
+    engine.wish("engine", "orphan")
+    ready = engine.until("ready")
+    wait_for((engine.data / "orphan").exists, LIMIT_S, "an orphan")
+    wait_for(lambda: (engine.data / "orphan").read_text(), LIMIT_S, "its number")
+    orphan = int((engine.data / "orphan").read_text())
+    wait_for(lambda: parent_of(orphan) == engine.process.pid, LIMIT_S, "its adoption")
+    os.kill(ready["server_pid"], signal.SIGSTOP)
+    os.kill(ready["workers"]["MNQ"], signal.SIGKILL)
+    wait_for(lambda: engine.worker_pids()["MNQ"] == 0, LIMIT_S, "the registry, which is written after the request")
+    assert lives(orphan)
+    os.kill(ready["server_pid"], signal.SIGKILL)
+    engine.until("restarted", role="MNQ")
+    assert not lives(orphan)
+    assert engine.worker_pids()["MES"] == ready["workers"]["MES"]
+    engine.stop()
+
+
+def test_all_end_with_a_killed_supervisor_and_the_next_begins_a_new_generation(start: Start) -> None:
+    engine = start()
+    ready = engine.until("ready")
+    engine.process.kill()
+    wait_for(lambda: not any(lives(pid) for pid in pids_of(engine, ready)), 5, "the end of all")
+    assert engine.folder.exists()
+    engine = start()
+    assert engine.until("ready")["generation"] == 2
+    assert not (engine.folder / "g1").exists()
+    assert engine.stop() == 0
+
+
+def test_a_supervisor_killed_and_at_once_replaced(start: Start) -> None:
+    """The next one meets processes that are still ending, and waits for them."""
+    for generation in (1, 2, 3):
+        engine = start()
+        assert engine.until("ready")["generation"] == generation
+        engine.process.kill()
+        engine.process.wait()
+    engine = start()
+    engine.until("ready")
+    assert engine.stop() == 0
+
+
+LAUNCH = """
+import sys
+from pathlib import Path
+from tests.engine.supervisor.stand_ins import Supervised
+engine = Supervised(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3])
+print(engine.until("ready")["supervisor_pid"], flush=True)
+sys.stdin.read()
+"""
+
+
+def test_it_stops_in_order_when_launch_is_killed(tmp_path: Path, left_nothing: Path, engine_name: str) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", LAUNCH, str(tmp_path), str(left_nothing), engine_name],
+        env={**os.environ, "PYTHONPATH": str(TOP)},
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+    ) as launch:
+        assert launch.stdout is not None
+        supervisor = int(launch.stdout.readline())
+        assert lives(supervisor)
+        launch.kill()
+    wait_for(lambda: not lives(supervisor), LIMIT_S, "the end of the supervisor")
+
+
+def test_it_does_not_start_for_a_launch_that_has_ended(start: Start) -> None:
+    engine = start(launch_pid=1)
+    assert "has ended" in engine.until("failed")["message"]
+    assert engine.process.wait(LIMIT_S) == 1
+
+
+def test_a_second_engine_of_the_name_is_refused_and_the_first_does_not_notice(start: Start, up: Supervised) -> None:
+    second = start()
+    message = second.until("failed")["message"]
+    assert f"runs already (process {up.process.pid} since " in message
+    assert second.process.wait(LIMIT_S) == 1
+    assert up.registry().supervisor_pid == up.process.pid
+    assert up.stop() == 0
+
+
+def test_a_record_that_kills_twice_is_set_aside(up: Supervised) -> None:
+    sequence = (1 << 40) + 17
+    up.wish("MNQ", f"crash {sequence}")
+    up.until("quarantined", role="MNQ", sequence=sequence)
+    up.until("restarted", role="MNQ", restarts=2)
+    lock = up.folder / "worker-MNQ.lock"
+    wait_for(lambda: is_held(lock), LIMIT_S, "a worker that lives with it")
+    assert up.stop() == 0
+    assert [each["how"] for each in up.seen if each["event"] == "died"] == ["ended by SIGSEGV"] * 2
+
+
+def test_what_the_engine_cannot_go_on_with_ends_all_with_its_sentence(up: Supervised) -> None:
+    up.wish("engine", "fatal")
+    assert up.until("failed")["message"] == "the venue does not like us: ask it why"
+    assert up.process.wait(LIMIT_S) == 1
+
+
+def test_without_the_simulator_there_is_nothing_to_go_on_with(start: Start) -> None:
+    engine = start()
+    os.kill(engine.until("ready")["simulator_pid"], signal.SIGKILL)
+    assert "the simulator ended by SIGKILL" in engine.until("failed")["message"]
+    assert engine.process.wait(LIMIT_S) == 1
+
+
+def test_a_worker_that_cannot_start_is_parked_and_shown_and_the_others_live(start: Start) -> None:
+    engine = start()
+    engine.wish("MNQ", "fail")
+    why = engine.until("parked", role="MNQ")["why"]
+    assert "ended with status 3" in why
+    engine.until("ready")
+    wait_for(lambda: engine.registry().instruments[0].parked, LIMIT_S, "the registry to say so")
+    parked, other = engine.registry().instruments
+    assert (parked.symbol, parked.pid, parked.parked) == ("MNQ", 0, why)
+    assert lives(other.pid)
+    assert engine.stop() == 0
+
+
+def test_who_does_not_end_when_asked_is_killed(up: Supervised) -> None:
+    worker, other = up.worker_pids().values()
+    up.wish("MNQ", "deaf")
+    up.process.send_signal(signal.SIGTERM)
+    wait_for(lambda: not lives(other), LIMIT_S, "the end of who does as it is asked")
+    assert lives(worker)
+    assert up.process.wait(LIMIT_S) == 0
+    assert not lives(worker)
+
+
+def test_a_second_wish_to_stop_changes_nothing(up: Supervised) -> None:
+    up.process.send_signal(signal.SIGINT)
+    up.process.send_signal(signal.SIGTERM)
+    assert up.stop() == 0
+    up.until("stopped")
+
+
+def test_memory_that_cannot_be_had_is_said_before_anything_starts(start: Start) -> None:
+    huge = tuple(SymbolSettings(f"S{n}", ring_mib=1024) for n in range(64))
+    engine = start(symbols=huge)
+    message = engine.until("failed")["message"]
+    assert "MiB are needed" in message
+    assert "SHARDBOOK_SHM" in message
+    assert engine.process.wait(LIMIT_S) == 1
+    assert not any(each["event"] == "compiling" for each in engine.seen)
+
+
+@pytest.mark.parametrize("text", [b"", b"{}", b'{"settings": {}, "simulator": null, "launch_pid": 1}', b"[" * 100_000])
+def test_a_job_that_is_none(text: bytes, left_nothing: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "engine.supervisor"], input=text, capture_output=True, cwd=TOP, timeout=60
+    )
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["event"] == "failed"
+    assert done.stderr == b""
