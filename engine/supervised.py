@@ -31,6 +31,7 @@ class Supervised:
         """`log_file` is appended to; a file, because a pipe that nobody reads would one day stop the engine."""
         self.log_file = log_file
         own = dict(environ) | {USER_VARIABLE: credentials.user_name, KEY_VARIABLE: credentials.api_key}
+        own["OPENBLAS_NUM_THREADS"] = "1"  # importing numpy starts threads otherwise, and the supervisor has one
         with open(log_file, "ab", opener=lambda path, flags: os.open(path, flags, 0o600)) as log:
             # A session of its own: a Ctrl-C at the terminal is for launch to act on, and to act in order.
             self._process = subprocess.Popen(

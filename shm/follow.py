@@ -33,12 +33,13 @@ class Follower:
     The old mapping is only let go of: views and iterators may still hold it, and it goes with the last of them.
     """
 
-    __slots__ = ("page", "presence", "symbol")
+    __slots__ = ("engine", "page", "presence", "symbol")
 
     def __init__(self, presence: Presence, symbol: str) -> None:
         """Raises UnknownSymbol, LayoutError, and FileNotFoundError if the generation ended just now."""
         self.presence = presence
         self.symbol = symbol
+        self.engine = presence.registry.engine
         self.page = Page.open(presence.folder, presence.registry.generation, find(presence, symbol))
 
     def age_ns(self, now_ns: int) -> int:
@@ -52,17 +53,18 @@ class Follower:
         return now_ns - through_ns > self.page.max_lag_ns
 
     def catch_up(self) -> bool:
-        """Map the generation that the registry speaks of, if it is another one; True if that was done.
+        """Map the generation of the engine that the registry speaks of, if it is another; True if that was done.
 
         Raises UnknownSymbol if it no longer carries the instrument, LayoutError if its segments are not ours.
         """
         found = self.presence.registry
-        if found.generation == self.page.generation:
+        if found.engine == self.engine:
             return False
         try:
             self.page = Page.open(self.presence.folder, found.generation, find(self.presence, self.symbol))
         except FileNotFoundError:  # it ended while we looked; the registry will say what comes next
             return False
+        self.engine = found.engine
         return True
 
     def follow(self, now_ns: int) -> bool:

@@ -287,9 +287,8 @@ class Instrument:
             if not wait(page.memory, pages.WAKE * 8, seen, left_s):
                 self._follower.follow(boottime_ns())
 
-    def _publication(self) -> tuple[int, int]:
-        page = self._follower.page
-        return page.generation, page.words[PUBLISHED]
+    def _publication(self) -> tuple[int, ...]:
+        return (*self._follower.engine, self._follower.page.words[PUBLISHED])
 
     def _newest(self, allow_stale: bool, levels: bool = True) -> tuple[Glimpse, Verdict]:
         """The newest publication, of a new generation if there is one; raises Stale or WriterGone if it must."""

@@ -56,6 +56,11 @@ class Registry:
     truth_folder: str | None
     instruments: tuple[Listed, ...]
 
+    @property
+    def engine(self) -> tuple[int, int, int]:
+        """What tells this engine from all others of its name: with a new data folder generations begin again."""
+        return self.generation, self.supervisor_pid, self.supervisor_start_ticks
+
 
 def root_folder() -> Path:
     """The tmpfs that holds all engines of this machine: SHARDBOOK_SHM, or /dev/shm."""

@@ -224,6 +224,8 @@ def publish(words: Words) -> bool:
     words[slot + 1] = words[_NEXT]
     words[slot + 2] = words[_DELIVERED]
     words[slot + 3] = words[_DROPPED]
+    words[slot + 4] = words[_OWED_COUNT]
+    words[slot + 5] = words[_OWED_FIRST]
     store_release(words, slot, words[_PRIVATE])
     words[_TURN] += 1
     store_release(words, _TAIL, words[_PRIVATE])
@@ -249,23 +251,27 @@ def resume(words: Words, first_sequence: int, venue: int) -> None:
     """
     tail = load_acquire(words, _TAIL)
     owed = 0
+    first_owed = 0
     if tail == 0:
         words[_NEXT] = first_sequence
         words[_DELIVERED] = 0
         words[_DROPPED] = 0
+        words[_TURN] = 0  # a slot that was written and never published is the first to be written again
     else:
         slot = _COMMIT
         if words[slot] != tail:
             slot += _LINE
-        owed = words[_DROPPED] - words[slot + 3]
-        words[_NEXT] = words[slot + 1] + owed
-        words[_DELIVERED] = words[slot + 2] + owed
+        since = words[_DROPPED] - words[slot + 3]
+        owed = words[slot + 4] + since
+        first_owed = words[slot + 5] if words[slot + 4] > 0 else words[slot + 1]
+        words[_NEXT] = words[slot + 1] + since
+        words[_DELIVERED] = words[slot + 2] + since
         words[_TURN] = 1 if slot == _COMMIT else 0
     words[_VENUE] = venue
     words[_PRIVATE] = tail
     words[_CACHED] = load_acquire(words, _HEAD)
     words[_OWED_COUNT] = owed
-    words[_OWED_FIRST] = words[_NEXT] - owed if owed > 0 else 0
+    words[_OWED_FIRST] = first_owed if owed > 0 else 0
     words[_OWED_GAP] = _REASON_DROPPED if owed > 0 else 0
     words[_PENDING] = 0
     words[_UNPUBLISHED] = 0

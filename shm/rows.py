@@ -12,8 +12,12 @@ from .layout import Rows, Words
 
 @kernel
 def announce(control: Words, intent: int, last: int) -> None:
-    """Say that rows below `last` are about to be written: a reader of the rows they overwrite must not trust them."""
-    store_relaxed(control, intent, last)
+    """Say that rows below `last` are about to be written: a reader of the rows they overwrite must not trust them.
+
+    It never goes back: what a dead writer had announced may have overwritten rows that its successor will not.
+    """
+    if last > control[intent]:
+        store_relaxed(control, intent, last)
     fence_release()  # SYNC rows: intent before the rows, here; rows before intent, in the reader
 
 

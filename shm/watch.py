@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 
 from . import page as pages
 from .follow import Follower, boottime_ns
@@ -31,6 +32,7 @@ def _changes(
 ) -> Iterator[Change]:
     offset = changed.regions["words"].offset
     end_s = None if timeout_s is None else time.monotonic() + timeout_s
+    engine = presence.registry.engine
     while True:
         seen = int.from_bytes(changed.memory[offset : offset + 8], "little")  # before looking: see wake.py
         fence()
@@ -53,19 +55,16 @@ def _changes(
             for follower in followers:
                 follower.catch_up()
             presence.require(now_ns)
-            if changed.generation != presence.registry.generation:
-                changed = _open(presence, changed)
+            if engine != presence.registry.engine:
+                with suppress(FileNotFoundError):  # it ended while we looked; the registry will say what comes next
+                    changed = _open(presence)
+                    engine = presence.registry.engine
 
 
-def _open(presence: Presence, old: Segment | None = None) -> Segment:
-    """The segment of the present generation; the old one for now, if the new one ended while we looked."""
+def _open(presence: Presence) -> Segment:
+    """The segment of the present generation. Raises FileNotFoundError if that ended just now."""
     generation = presence.registry.generation
-    try:
-        return attach(generation_folder(presence.folder, generation) / "changed", Kind.CHANGED, generation=generation)
-    except FileNotFoundError:
-        if old is None:
-            raise
-        return old
+    return attach(generation_folder(presence.folder, generation) / "changed", Kind.CHANGED, generation=generation)
 
 
 def _change(page: Page) -> Change:

@@ -76,12 +76,8 @@ def recover(memory: Memory) -> Memory:
     published = int(control[layout.PUBLISHED])
     if published:
         notes[pump.PUBLISH_FROM] = memory.cells[published % layout.CELLS]["state"]["sequence"]
-    for count, intent, rows, note in (
-        (layout.TAPE_COUNT, layout.TAPE_INTENT, memory.tape, pump.TAPE_THROUGH),
-        (layout.QUOTE_COUNT, layout.QUOTE_INTENT, memory.quotes, pump.QUOTE_THROUGH),
-    ):
-        control[intent] = control[count]
-        notes[note] = through(rows, control[count])
+    notes[pump.TAPE_THROUGH] = through(memory.tape, control[layout.TAPE_COUNT])
+    notes[pump.QUOTE_THROUGH] = through(memory.quotes, control[layout.QUOTE_COUNT])
     memory.ring[layout.HEAD] = position  # a predecessor may have died between its checkpoint and the release
     memory.ring[layout.BEGUN] = 0
     memory.ring[layout.PARKED] = 0
