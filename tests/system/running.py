@@ -100,7 +100,7 @@ def all_live(market: Market) -> bool:
     return all(market[symbol].status().live for symbol in market.symbols)
 
 
-def wait_live(market: Market, limit_s: float = 20.0) -> None:
+def wait_live(market: Market, limit_s: float = START_LIMIT_S) -> None:
     wait_for(lambda: all_live(market), limit_s, f"every book is live: {states(market)}")
 
 
