@@ -254,8 +254,8 @@ def _apply_next(m: Memory) -> int:
         return MORE
     if m.notes[QUARANTINE] > 0 and _is_set_aside(m, m.record[SEQUENCE]):
         return SET_ASIDE
+    store_relaxed(m.ring, _BEGUN, m.record[SEQUENCE])  # a death from here on is laid at this record's door
     if kind == _RECORD_DATA:
-        store_relaxed(m.ring, _BEGUN, m.record[SEQUENCE])  # a death in here is laid at this record's door
         at = m.record[AT]
         s = m.state[0]
         n = decode(
@@ -339,7 +339,7 @@ def pump(m: Memory) -> int:
                 break
         code = IDLE
     publish_batch(m)
-    if code != SLOW:
+    if code == IDLE or code == MORE:
         store_relaxed(m.ring, _BEGUN, 0)
     return code
 

@@ -151,12 +151,22 @@ class Worker:
             pump.take_stamps(self.memory)
             pump.end_record(self.memory)
         elif code == pump.SET_ASIDE:
-            self._quarantine_folder.mkdir(parents=True, exist_ok=True)
-            (self._quarantine_folder / f"{self._symbol}-{int(record[SEQUENCE])}.record").write_bytes(payload)
-            log.warning("%s: record %d was set aside", self._symbol, int(record[SEQUENCE]))
-            pump.finish_set_aside(memory)
+            self._set_aside(payload)
         else:
             self._assemble(payload)
+
+    def _set_aside(self, payload: bytes) -> None:
+        """Keep the record in a file; of one in chunks the last counts, as everywhere."""
+        record = self.memory.record
+        self._quarantine_folder.mkdir(parents=True, exist_ok=True)
+        file = self._quarantine_folder / f"{self._symbol}-{int(record[SEQUENCE])}.record"
+        with file.open("ab" if record[CHUNK] else "wb") as kept:
+            kept.write(payload)
+        if record[CHUNK] + 1 < record[CHUNKS]:
+            self.memory.notes[pump.POSITION] = record[AFTER]
+            return
+        log.warning("%s: record %d was set aside", self._symbol, int(record[SEQUENCE]))
+        pump.finish_set_aside(self.memory)
 
     def _assemble(self, part: bytes) -> None:
         record = self.memory.record

@@ -297,6 +297,20 @@ def test_quarantined_records_are_kept_counted_and_the_book_asks_for_a_snapshot(t
     assert pair.engine.delivered == state["applied"] + state["quarantined"]
 
 
+def test_a_quarantined_record_in_chunks_counts_once_and_is_kept_whole(tmp_path: Any) -> None:
+    pair = Rig(ring_bytes=1 << 16, max_depth=256)
+    pair.configure()
+    pair.send(snapshot(3, 3))
+    pair.drain()
+    poison = snapshot(100, 100)
+    sequence = int(pair.state["sequence"]) + 1
+    pair.send(poison)
+    pair.restart(rig.job(str(tmp_path), (sequence,)))
+    pair.drain()
+    assert pair.state["quarantined"] == 1
+    assert (tmp_path / "quarantine" / f"MNQ-{sequence}.record").read_text() == poison
+
+
 def test_partial_quotes_are_merged() -> None:
     pair = Rig()
     pair.configure()

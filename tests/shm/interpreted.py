@@ -1,0 +1,125 @@
+"""Kernel files run by the plain interpreter, so that memory can be looked at between any two of their stores.
+
+Compiled code cannot be stopped at a chosen store. The same source, run with stand-ins for `kernel` and the atomics,
+can: every store to shared memory first copies that memory as it is, which is what a kill at that moment leaves.
+"""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+
+import shm
+
+_MASK = (1 << 64) - 1
+
+
+class Moments:
+    """Called before each store; `note` says what a kill here leaves behind."""
+
+    def __init__(self, note: Callable[[], None]) -> None:
+        self.note = note
+
+
+class StoredWords:
+    """A word array whose stores are noticed. Reads give Python integers, signed like the kernels' int64."""
+
+    def __init__(self, array: Any, moments: Moments) -> None:
+        self.array = array
+        self.moments = moments
+
+    def __getitem__(self, i: int) -> int:
+        return int(self.array.view(np.int64)[i])
+
+    def __setitem__(self, i: int, value: int) -> None:
+        self.moments.note()
+        self.array.view(np.uint64)[i] = int(value) & _MASK
+
+
+class Row:
+    """One row of a structured array: its fields as attributes, as kernels see them."""
+
+    row: Any
+
+    def __init__(self, row: Any) -> None:
+        self.__dict__["row"] = row
+
+    def __getattr__(self, field: str) -> int:
+        return int(self.row[field])
+
+    def __setattr__(self, field: str, value: int) -> None:
+        self.row[field] = value
+
+
+class Rows:
+    """A structured array whose rows are `Row`."""
+
+    def __init__(self, array: Any) -> None:
+        self.array = array
+        self.shape = array.shape
+
+    def __len__(self) -> int:
+        return len(self.array)
+
+    def __getitem__(self, i: Any) -> Row:
+        return Row(self.array[i])
+
+
+def _bytes_of(thing: Any) -> Any:
+    if isinstance(thing, bytes):
+        return np.frombuffer(thing, np.uint8)
+    array = thing.array if isinstance(thing, StoredWords | Rows) else thing
+    return array.reshape(-1).view(np.uint8)
+
+
+def interpret(name: str, moments: Moments) -> Any:
+    """The module shm.<name>, its kernels as plain functions; memory copies are noticed before, half way and after."""
+    folder = Path(shm.__file__).parent
+    clock = iter(range(1, 1 << 60))
+
+    def copy_bytes(to: Any, to_byte: int, source: Any, start: int, count: int) -> None:
+        half = count // 2
+        for first, end in ((0, half), (half, count)):
+            moments.note()
+            _bytes_of(to)[to_byte + first : to_byte + end] = _bytes_of(source)[start + first : start + end]
+
+    def load(words: Any, i: int) -> int:
+        return int(words[i])
+
+    def store(words: Any, i: int, value: int) -> None:
+        words[i] = value
+
+    def nothing(*_: Any) -> int:
+        return 0
+
+    atomics = ModuleType("shm.atomics")
+    atomics.__dict__.update(
+        copy_bytes=copy_bytes,
+        **dict.fromkeys(("load_acquire", "load_relaxed"), load),
+        **dict.fromkeys(("store_release", "store_relaxed"), store),
+        **dict.fromkeys(("fence_acquire", "fence_release", "fence_seq_cst", "futex_wait", "futex_wake"), nothing),
+        **dict.fromkeys(("boottime_ns", "realtime_ns", "clock_ns"), lambda *_: next(clock)),
+        CLOCK_BOOTTIME=7,
+        CLOCK_REALTIME=0,
+        fetch_add=nothing,
+    )
+    compiled = ModuleType("shm.compiled")
+    compiled.__dict__["kernel"] = lambda function: function
+    module = ModuleType(f"shm.{name}")
+    module.__dict__["__package__"] = "shm"
+    path = folder / f"{name}.py"
+    code = compile(path.read_text(), str(path), "exec")
+    real = {key: sys.modules.get(key) for key in ("shm.atomics", "shm.compiled")}
+    sys.modules.update({"shm.atomics": atomics, "shm.compiled": compiled})
+    try:
+        exec(code, module.__dict__)
+    finally:
+        for key, found in real.items():
+            if found is None:
+                del sys.modules[key]
+            else:
+                sys.modules[key] = found
+    return module
