@@ -12,9 +12,9 @@ import signal
 import socket
 import sys
 import threading
-import time
 from collections.abc import Callable
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -51,7 +51,7 @@ def act(job: Job) -> int:
         case "end":
             return 7
     while True:
-        time.sleep(600)
+        signal.pause()
 
 
 def _is_open(name: str) -> bool:
@@ -161,7 +161,7 @@ def a_killed_server_touches_no_worker(folder: Path) -> None:
     second, _ = server.spawn(job_in(folder, "B"))
     for pid, symbol in ((first, "A"), (second, "B")):
         assert start_ticks(pid) is not None
-        assert is_held(lock_of(job_in(folder, symbol)))
+        wait_for(partial(is_held, lock_of(job_in(folder, symbol))), LIMIT_S, f"worker {symbol} has its life lock")
     signal.pidfd_send_signal(first_pidfd, signal.SIGTERM)
     assert death_of(first_pidfd) == (os.CLD_KILLED, signal.SIGTERM)
     assert start_ticks(second) is not None
@@ -178,11 +178,11 @@ def all_end_with_the_supervisor(folder: Path) -> None:
         facts_of(job_in(folder, symbol))
         workers.append(pid)
     print(json.dumps([server.pid, *workers]), flush=True)
-    time.sleep(600)
+    signal.pause()
 
 
 def a_server_with_a_second_thread_refuses(folder: Path) -> None:
-    server = Server(lambda: threading.Thread(target=time.sleep, args=(600,), daemon=True).start())
+    server = Server(lambda: threading.Thread(target=threading.Event().wait, daemon=True).start())
     answer, descriptors = server.ask(job_in(folder))
     assert answer["event"] == "refused"
     assert "2 threads" in answer["message"]
