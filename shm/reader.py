@@ -20,7 +20,7 @@ import numpy.typing as npt
 from . import page as pages
 from .errors import Overrun, Stale, WriterGone
 from .follow import Follower, boottime_ns, find
-from .layout import CELL, CELLS, LEVEL, SLOT, Rows, State
+from .layout import CELL, CELLS, LEVEL, NO_BOUND, SLOT, Rows, State
 from .page import ORDERED_LOADS, PUBLISHED, QUOTE_FIELDS, THROUGH, TOP_FIELDS, Glimpse, fence, integer_fields
 from .presence import Presence
 from .status import build
@@ -382,8 +382,8 @@ def _book(symbol: str, bids: bytes, asks: bytes, state: tuple[int, ...], verdict
         asks=_priced(asks, factors),
         bid_ticks=bid_ticks,
         ask_ticks=ask_ticks,
-        bids_complete=not bid_bound and len(bid_ticks) == n_bids,
-        asks_complete=not ask_bound and len(ask_ticks) == n_asks,
+        bids_complete=bid_bound == NO_BOUND and len(bid_ticks) == n_bids,
+        asks_complete=ask_bound == -NO_BOUND and len(ask_ticks) == n_asks,
         state=verdict.state,
         reason=verdict.reason,
         venue_ns=venue_ns,

@@ -76,6 +76,7 @@ class PlainWriter:
         self.state["price_increment"] = 25
         self.state["size_increment"] = 1
         self.state["source"] = layout.Source.VENUE
+        self.state["bid_bound"], self.state["ask_bound"] = layout.NO_BOUND, -layout.NO_BOUND
         self.state["sequence"] = generation << layout.GENERATION_SHIFT
 
     def publish(
