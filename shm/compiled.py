@@ -48,13 +48,29 @@ _FOLDER = str(cache_folder())
 def kernel(function: Function) -> Function:
     """Compile `function` to machine code on its first call, without bounds checks and without the GIL.
 
-    What is called from a kernel must be a kernel. Nothing in one may raise, allocate in a write section, or call
-    Python; a wait loop reads shared words only through `shm.atomics`.
+    What is called from a kernel must be a kernel. Nothing in one may raise, allocate, or call Python: numba's
+    counting of references is off (an option of its own, `_nrt`), because counting the arrays of every call cost half
+    of the hot path; so a kernel that makes an array does not compile. A wait loop reads shared words only through
+    `shm.atomics`.
     """
+    return _compile(function, _nrt=False)
+
+
+def kernel_part(function: Function) -> Function:
+    """A kernel that stands in its callers' code: for what is cut out to be read and would cost a call each time."""
+    return _compile(function, _nrt=False, forceinline=True)
+
+
+def allocating_kernel(function: Function) -> Function:
+    """A kernel that may make arrays: for preparation, never for what runs while somebody waits."""
+    return _compile(function)
+
+
+def _compile(function: Function, **options: bool) -> Function:
     before = config.CACHE_DIR
     config.CACHE_DIR = _FOLDER
     try:
-        compiled: Function = numba.njit(**_OPTIONS)(function)
+        compiled: Function = numba.njit(**_OPTIONS, **options)(function)
     finally:
         config.CACHE_DIR = before
     return compiled

@@ -14,7 +14,7 @@ from shm import layout
 from shm.atomics import boottime_ns, load_acquire, store_relaxed, store_release
 from shm.cells import count_latency, move_through, pay_owed_wake, publish_cell, wake_readers
 from shm.checkpoint import write_slot
-from shm.compiled import kernel
+from shm.compiled import kernel, kernel_part
 from shm.layout import Bytes, Reason, Record, Rows, State, Words
 from shm.ring import AFTER, AT, KIND, RECV, SEQUENCE, SIZE, WALL, park, peek, release
 from shm.rows import announce, commit
@@ -94,7 +94,7 @@ class Memory(NamedTuple):
     scratch: Words
 
 
-@kernel
+@kernel_part
 def _append_trades(m: Memory, n: int) -> bool:
     """The trades of one record onto the tape, unless they are there; False when a price is off the grid."""
     s = m.state[0]
@@ -129,7 +129,7 @@ def _append_trades(m: Memory, n: int) -> bool:
     return True
 
 
-@kernel
+@kernel_part
 def _append_quote(m: Memory) -> None:
     """A quote row, if the best of a side or the state changed through this record and the row is not there."""
     s = m.state[0]
@@ -168,7 +168,7 @@ def _append_quote(m: Memory) -> None:
     m.notes[QUOTE_THROUGH] = s.sequence
 
 
-@kernel
+@kernel_part
 def take_stamps(m: Memory) -> None:
     """Make the record the one that the state goes through: its sequence and its receive times."""
     s = m.state[0]
@@ -177,7 +177,7 @@ def take_stamps(m: Memory) -> None:
     s.wall_ns = m.record[WALL]
 
 
-@kernel
+@kernel_part
 def end_record(m: Memory) -> None:
     """Everything after the rules: state, quote row, resync wish, and the position that a successor goes on from."""
     rules.judge_state(m.state)
@@ -191,7 +191,7 @@ def end_record(m: Memory) -> None:
         m.notes[DUE_FROM] = boottime_ns(m.scratch) + CHECKPOINT_EVERY_NS
 
 
-@kernel
+@kernel_part
 def finish_rows(m: Memory, event: int, n: int, fast: bool) -> None:
     """Apply one decoded data record, whichever path decoded it."""
     take_stamps(m)
@@ -235,7 +235,7 @@ def finish_set_aside(m: Memory) -> None:
     end_record(m)
 
 
-@kernel
+@kernel_part
 def _is_set_aside(m: Memory, sequence: int) -> bool:
     for i in range(m.notes[QUARANTINE]):
         if m.set_aside[i] == sequence:
@@ -243,7 +243,7 @@ def _is_set_aside(m: Memory, sequence: int) -> bool:
     return False
 
 
-@kernel
+@kernel_part
 def _apply_next(m: Memory) -> int:
     """Apply the record in `m.record`; MORE, or the code of what only Python can do with it."""
     kind = m.record[KIND]
@@ -284,7 +284,7 @@ def _apply_next(m: Memory) -> int:
     return CONFIGURE
 
 
-@kernel
+@kernel_part
 def publish_batch(m: Memory) -> None:
     """Show what was applied: cell, stamps, resync wish, wake-up; then a checkpoint, if one is due, and release."""
     s = m.state[0]
@@ -307,7 +307,7 @@ def publish_batch(m: Memory) -> None:
         checkpoint(m)
 
 
-@kernel
+@kernel_part
 def checkpoint(m: Memory) -> None:
     """Copy the working copy whole, then give its ring space back: never the other way round."""
     write_slot(m.slot_words, m.slots, m.slot_levels, m.state, m.levels)
@@ -359,3 +359,17 @@ def sleep(m: Memory) -> bool:
     if m.notes[DUE_FROM] != 0:
         limit_ns = min(limit_ns, max(m.notes[DUE_FROM] - now_ns, 1000))
     return park(m.ring, m.notes[POSITION], limit_ns, m.scratch)
+
+
+@kernel
+def serve(m: Memory) -> int:
+    """Pump and sleep in turn for about 100 ms, or until Python is needed: a call costs more than a record."""
+    end_ns = boottime_ns(m.scratch) + _POLL_NS
+    while True:
+        code = pump(m)
+        if code == IDLE:
+            sleep(m)
+        elif code != MORE:
+            return code
+        if boottime_ns(m.scratch) >= end_ns:
+            return code

@@ -128,18 +128,16 @@ class Worker:
 
     def run(self) -> None:
         """Pump until stopped; on a stop the ring is emptied and a last checkpoint written."""
-        while True:
-            code = pump.pump(self.memory)
-            if code == pump.IDLE:
-                if self._stopping:
-                    break
-                pump.sleep(self.memory)
-            elif code != pump.MORE:
-                self.handle(code)
+        while not self._stopping:
+            self.handle(pump.serve(self.memory))
+        while (code := pump.pump(self.memory)) != pump.IDLE:
+            self.handle(code)
         pump.checkpoint(self.memory)
 
     def handle(self, code: int) -> None:
-        """Do in Python, in its place, the one record that the kernel left."""
+        """Do in Python, in its place, the one record that the kernel left, if it left one."""
+        if code in (pump.IDLE, pump.MORE):
+            return
         memory = self.memory
         record = memory.record
         at, size = int(record[AT]), int(record[SIZE])
@@ -236,8 +234,7 @@ def warm() -> None:
     changed = _blank(layout.changed_regions())
     memory = recover(map_memory(Plain(ring), Plain(book), Plain(changed)))  # type: ignore[arg-type]
     memory.notes[pump.BATCH_MAX_FRAMES] = 1
-    pump.pump(memory)
-    pump.sleep(memory)
+    pump.serve(memory)
     pump.finish_refused(memory, False)
     pump.finish_set_aside(memory)
     pump.take_stamps(memory)

@@ -7,7 +7,7 @@ the time at which it is sent and the state as last sent, so a venue that is quie
 
 import numpy as np
 
-from shm.compiled import kernel
+from shm.compiled import allocating_kernel
 
 from . import frames
 from .book import Checkpoints, book_after
@@ -19,7 +19,7 @@ MAX_RUN = LOG_ROWS // 8  # records stamped in one step: a reader's window of the
 MAX_LEVELS = 8_000  # of both sides, in any book of a flow: a snapshot stays below the 1 MiB at which clients close
 
 
-@kernel
+@allocating_kernel
 def _stamp_run(sent_ns: Ints, sent_record: Ints, row: int, record: int, n: int, n_flow: int, stamp_ns: int) -> None:
     """Log `n` records from `record` on, 100 ns apart; behind the end of the flow it begins again."""
     mask = len(sent_ns) - 1

@@ -11,7 +11,7 @@ from typing import NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from shm.compiled import kernel
+from shm.compiled import allocating_kernel
 
 from .contracts import Contract
 from .flow import Field, Flow, Ints, Kind, Rows
@@ -113,7 +113,7 @@ def _texts(contract: Contract) -> Texts:
     )
 
 
-@kernel
+@allocating_kernel
 def _put(out: Bytes, at: int, joined: Bytes, ends: Ints, piece: int) -> int:
     for i in range(ends[piece], ends[piece + 1]):
         out[at] = joined[i]
@@ -121,7 +121,7 @@ def _put(out: Bytes, at: int, joined: Bytes, ends: Ints, piece: int) -> int:
     return at
 
 
-@kernel
+@allocating_kernel
 def _put_int(out: Bytes, at: int, value: int) -> int:
     if value < 0:
         out[at] = 45
@@ -136,7 +136,7 @@ def _put_int(out: Bytes, at: int, value: int) -> int:
     return at + digits
 
 
-@kernel
+@allocating_kernel
 def _put_decimal(out: Bytes, at: int, value_e9: int) -> int:
     """The shortest exact decimal of an integer of 10^-9."""
     if value_e9 < 0:
@@ -157,7 +157,7 @@ def _put_decimal(out: Bytes, at: int, value_e9: int) -> int:
     return at
 
 
-@kernel
+@allocating_kernel
 def _put_header(out: Bytes, begin: int, length: int) -> int:
     """Write the header of a text frame so that it ends at `begin`. Returns where it starts."""
     if length < 126:
@@ -172,7 +172,7 @@ def _put_header(out: Bytes, begin: int, length: int) -> int:
     return begin - 10
 
 
-@kernel
+@allocating_kernel
 def _build(
     kinds: Ints,
     firsts: Ints,
@@ -237,12 +237,12 @@ def build_flow(flow: Flow) -> Frames:
     return build(flow.contract, flow.records, flow.entries)
 
 
-@kernel
+@allocating_kernel
 def _two(text: Bytes, at: int, value: int) -> None:
     text[at], text[at + 1] = 48 + value // 10, 48 + value % 10
 
 
-@kernel
+@allocating_kernel
 def put_stamp(text: Bytes, stamp_ns: int) -> None:
     """Write the first 27 characters of a stamp: nanoseconds of the epoch, to 100 ns, between 1970 and 9999."""
     seconds = stamp_ns // 1_000_000_000
@@ -269,7 +269,7 @@ def put_stamp(text: Bytes, stamp_ns: int) -> None:
         fraction //= 10
 
 
-@kernel
+@allocating_kernel
 def copy_run(
     buffer: Bytes,
     table: Ints,

@@ -14,7 +14,7 @@ import hashlib
 import numpy as np
 import numpy.typing as npt
 
-from shm.compiled import kernel
+from shm.compiled import allocating_kernel
 
 from .contracts import Contract
 from .flow import ENTRY, RECORD, Dom, Field, Flow, Ints, Kind, entries_before
@@ -48,7 +48,7 @@ _NO_CHANGE = (int(Dom.TRADE), int(Dom.LOW), int(Dom.HIGH), int(Dom.FILL))
 _RECORDS, _ENTRIES, _LAST, _HIGH, _LOW, _VOLUME = range(6)
 
 
-@kernel
+@allocating_kernel
 def _draw(random: Random, below: int) -> int:
     """0 … below - 1, of a 64-bit xorshift state."""
     x = random[0]
@@ -59,7 +59,7 @@ def _draw(random: Random, below: int) -> int:
     return int(np.int64((x >> np.uint64(31)) % np.uint64(below)))
 
 
-@kernel
+@allocating_kernel
 def _run_length(random: Random, keep: int, limit: int) -> int:
     """One more than how often a chance of keep / 2^32 comes in a row; at most `limit`."""
     n = 1
@@ -68,20 +68,20 @@ def _run_length(random: Random, keep: int, limit: int) -> int:
     return n
 
 
-@kernel
+@allocating_kernel
 def _order_size(random: Random, distance: int) -> int:
     """Single digits at the best, some thirty deeper down."""
     return 1 + _draw(random, 6 + 2 * min(distance, 30)) + _draw(random, 4)
 
 
-@kernel
+@allocating_kernel
 def _add(at: Ints, entries: Ints, kind: int, price: int, size: int) -> None:
     i = at[_ENTRIES]
     entries[i, 0], entries[i, 1], entries[i, 2] = kind, price, size
     at[_ENTRIES] += 1
 
 
-@kernel
+@allocating_kernel
 def _close(at: Ints, records: Ints, kind: int, first: int) -> int:
     """End the record whose entries began at `first`, unless it is empty. Returns where the next one begins."""
     if at[_ENTRIES] > first:
@@ -91,14 +91,14 @@ def _close(at: Ints, records: Ints, kind: int, first: int) -> int:
     return int(at[_ENTRIES])
 
 
-@kernel
+@allocating_kernel
 def _settle(at: Ints, entries: Ints, bids: Ints, asks: Ints, tops: Ints, first: int) -> None:
     """Let the depth entries from `first` on do to our own book what they do to everyone's."""
     for i in range(first, at[_ENTRIES]):
         apply_entry(bids, asks, tops, entries[i, 0], entries[i, 1], entries[i, 2])
 
 
-@kernel
+@allocating_kernel
 def _print(random: Random, at: Ints, entries: Ints, first: int, side: int, place: int, size: int) -> None:
     """Report `size` traded at one price as one print or several; equal ones are as normal as at a real venue."""
     left = size
@@ -111,7 +111,7 @@ def _print(random: Random, at: Ints, entries: Ints, first: int, side: int, place
     at[_LAST], at[_HIGH], at[_LOW] = place, max(at[_HIGH], place), min(at[_LOW], place)
 
 
-@kernel
+@allocating_kernel
 def _trade(
     random: Random, at: Ints, records: Ints, entries: Ints, bids: Ints, asks: Ints, tops: Ints, room: int
 ) -> int:
@@ -163,7 +163,7 @@ def _trade(
     return first
 
 
-@kernel
+@allocating_kernel
 def _improve(random: Random, at: Ints, entries: Ints, tops: Ints) -> None:
     """An order inside the spread: a new best."""
     inside = 1 + _draw(random, tops[1] - tops[0] - 1)
@@ -177,7 +177,7 @@ def _improve(random: Random, at: Ints, entries: Ints, tops: Ints) -> None:
         _add(at, entries, dom, tops[1] - inside, size)
 
 
-@kernel
+@allocating_kernel
 def _order(random: Random, at: Ints, entries: Ints, bids: Ints, asks: Ints, tops: Ints) -> None:
     """An order arrives, changes or is cancelled somewhere in the nearest levels; far ones are culled in passing."""
     is_bid = _draw(random, 2) == 0
@@ -201,7 +201,7 @@ def _order(random: Random, at: Ints, entries: Ints, bids: Ints, asks: Ints, tops
     _add(at, entries, dom, place, size)
 
 
-@kernel
+@allocating_kernel
 def _pull_best(random: Random, at: Ints, entries: Ints, bids: Ints, asks: Ints, tops: Ints, room: int) -> None:
     """The best level of a side is cancelled; sometimes the next one is announced as the best."""
     is_bid = _draw(random, 2) == 0
@@ -217,7 +217,7 @@ def _pull_best(random: Random, at: Ints, entries: Ints, bids: Ints, asks: Ints, 
         _add(at, entries, own_best, place, side[place])
 
 
-@kernel
+@allocating_kernel
 def _events(random: Random, at: Ints, entries: Ints, bids: Ints, asks: Ints, tops: Ints, end: int) -> None:
     """Fill a depth record up to entry `end`."""
     while at[_ENTRIES] < end:
@@ -235,7 +235,7 @@ def _events(random: Random, at: Ints, entries: Ints, bids: Ints, asks: Ints, top
         _settle(at, entries, bids, asks, tops, first)
 
 
-@kernel
+@allocating_kernel
 def _quote(
     random: Random, at: Ints, records: Ints, entries: Ints, tops: Ints, bid: int, ask: int, traded: bool, whole: bool
 ) -> None:
@@ -254,7 +254,7 @@ def _quote(
     _close(at, records, _QUOTE, first)
 
 
-@kernel
+@allocating_kernel
 def _go_back(
     random: Random,
     at: Ints,
@@ -290,7 +290,7 @@ def _go_back(
     _close(at, records, _DEPTH, first)
 
 
-@kernel
+@allocating_kernel
 def _generate(
     random: Random, at: Ints, records: Ints, entries: Ints, bids: Ints, asks: Ints, tops: Ints, depth_records: int
 ) -> None:

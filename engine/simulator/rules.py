@@ -5,7 +5,7 @@ A window is two arrays of sizes, bids and asks, indexed by price less the window
 
 import numpy as np
 
-from shm.compiled import kernel
+from shm.compiled import allocating_kernel
 
 from .book import CHECKPOINT_RECORDS, Checkpoints
 from .flow import Flow, Ints, Kind
@@ -13,7 +13,7 @@ from .flow import Flow, Ints, Kind
 BEST_BID, BEST_ASK, N_BIDS, N_ASKS = range(4)  # places in `tops`; a best is an index into the window
 
 
-@kernel
+@allocating_kernel
 def set_level(bids: Ints, asks: Ints, tops: Ints, is_bid: bool, place: int, size: int) -> None:
     """Set one level of a window and keep `tops` true; an empty side's best is -1 (bids) or the width (asks)."""
     width = len(bids)
@@ -32,7 +32,7 @@ def set_level(bids: Ints, asks: Ints, tops: Ints, is_bid: bool, place: int, size
             tops[BEST_ASK] += 1
 
 
-@kernel
+@allocating_kernel
 def apply_entry(bids: Ints, asks: Ints, tops: Ints, dom: int, place: int, size: int) -> None:
     """One depth entry on a window of sizes by price (place 0 is the lowest price)."""
     is_bid = dom == 2 or dom == 4 or dom == 9
@@ -49,7 +49,7 @@ def apply_entry(bids: Ints, asks: Ints, tops: Ints, dom: int, place: int, size: 
             set_level(bids, asks, tops, not is_bid, tops[other], 0)
 
 
-@kernel
+@allocating_kernel
 def _walk(
     kinds: Ints,
     firsts: Ints,
