@@ -17,12 +17,11 @@ asked, a publication is scheduled), so `fan` pushes nothing into a lane that is 
 
 from typing import Any, Final
 
-import numba
 import numpy as np
 import numpy.typing as npt
-from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
+from numba.np.arrayobj import populate_array
 
 from shm.atomics import address_of, copy_bytes
 from shm.compiled import kernel
@@ -52,13 +51,18 @@ _memchr = types.ExternalFunction("memchr", types.intp(types.intp, types.int32, t
 
 
 @intrinsic  # type: ignore[untyped-decorator]
-def _pointer_to(typing_context: Any, address: Any) -> Any:
-    """An address as a pointer, for numba.carray."""
+def _words_at(typing_context: Any, address: Any, count: Any) -> Any:
+    """`count` words at an address, as an array that owns nothing."""
+    kind = types.Array(types.int64, 1, "C")
 
     def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        return builder.inttoptr(args[0], ir.IntType(8).as_pointer())
+        words = context.make_array(kind)(context, builder)
+        data = builder.inttoptr(args[0], words.data.type)
+        each = context.get_constant(types.intp, 8)
+        populate_array(words, data=data, shape=[args[1]], strides=[each], itemsize=each, meminfo=None)
+        return words._getvalue()
 
-    return types.voidptr(types.intp), build
+    return kind(types.intp, types.intp), build
 
 
 @kernel
@@ -132,7 +136,7 @@ def fan(table: Table, frame: bytes) -> int:
         return NOT_OURS
     if table[row + OPEN] == 0:
         return (lane << LANE_SHIFT) | BEGIN  # type: ignore[no-any-return]
-    words = numba.carray(_pointer_to(table[row + ADDRESS]), table[row + RING_WORDS], np.int64)
+    words = _words_at(table[row + ADDRESS], table[row + RING_WORDS])
     push_first(words, frame, size)  # a drop is counted there
     table[FRAMES] += 1
     table[BYTES] += size + 1
