@@ -103,7 +103,7 @@ def test_a_ring_that_wrapped_many_times_is_whole(ring: Segment) -> None:
         (lambda words: words.__setitem__(layout.DATA_WORD, 99 << 32), "no such kind of record, 99"),
         (lambda words: words.__setitem__(layout.DATA_WORD, 1 << 32 | 1 << 20), "a record of"),
         (lambda words: words.__setitem__(layout.DATA_WORD + 1, 5), "sequence 5 after"),
-        (lambda words: words.__setitem__(layout.DATA_WORD, 0xFFFFFFFF << 32), "a record of 0 bytes"),
+        (lambda words: words.__setitem__(layout.DATA_WORD, -1 << 32), "a record of 0 bytes"),
     ],
 )
 def test_a_damaged_ring_is_named(ring: Segment, damage: Callable[[layout.Words], None], fault: str) -> None:
