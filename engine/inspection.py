@@ -173,7 +173,7 @@ def _walk(data: npt.NDArray[np.int64], position: int, tail: int, generation: int
     while position < tail:
         place = position % capacity
         first = int(data[place // 8])
-        kind, size = first >> 32, first & 0xFFFFFFFF
+        kind, size = (first >> 32) & 0xFFFFFFFF, first & 0xFFFFFFFF
         if kind == Record.PAD:
             step = size
         elif kind in tuple(Record):
