@@ -3,6 +3,7 @@
 A call from Python costs more than all the work here, so there is exactly one for a frame. The usual frame is one
 whole record whose beginning, up to the end of its contract, is a key of the table; `fan` checks that, looks the key
 up in a hash table, and pushes the record without its separator. Any other frame it leaves alone, for the feed.
+What the call itself costs is kept down by `bind`, and what the ring's cold memory costs by `_fetch_ahead`.
 
 The table is one array of 8-byte words, private to the engine:
 
@@ -15,16 +16,21 @@ A lane is *open* between the first message of a batch and its publication. The f
 asked, a publication is scheduled), so `fan` pushes nothing into a lane that is not open and says so.
 """
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
 import numpy.typing as npt
-from numba import types
+from llvmlite import ir
+from numba import typeof, types
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
+from shm import layout
 from shm.atomics import address_of, copy_bytes
 from shm.compiled import kernel
+from shm.layout import Words
 from shm.ring import push_first
 
 MAX_LANES: Final = 64
@@ -44,6 +50,12 @@ TABLE_WORDS: Final = LANES + MAX_LANES * LANE_WORDS
 # What `fan` says. Of the last two, the lane is in the upper bits.
 NOT_OURS, TAKEN, BEGIN, LOOK = range(4)
 LANE_SHIFT: Final = 2
+
+_LINE_BYTES: Final = 64  # of the cache; layout.py keeps writers two apart
+_AHEAD_BYTES: Final = 768  # as much of the ring is fetched for the next record: few are longer
+_CAPACITY: Final = layout.CAPACITY
+_PRIVATE: Final = layout.TAIL_PRIVATE
+_DATA_BYTE: Final = layout.CONTROL_BYTES
 
 Table = npt.NDArray[np.int64]
 
@@ -65,11 +77,34 @@ def _words_at(typing_context: Any, address: Any, count: Any) -> Any:
     return kind(types.intp, types.intp), build
 
 
+@intrinsic  # type: ignore[untyped-decorator]
+def _prefetch(typing_context: Any, address: Any) -> Any:
+    """Have the processor fetch a cache line that will be written. A hint: no address is wrong."""
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        pointer, number = ir.IntType(8).as_pointer(), ir.IntType(32)
+        kind = ir.FunctionType(ir.VoidType(), [pointer, number, number, number])
+        prefetch = builder.module.declare_intrinsic("llvm.prefetch", [pointer], kind)
+        write, keep, data = number(1), number(3), number(1)
+        builder.call(prefetch, [builder.inttoptr(args[0], pointer), write, keep, data])
+        return context.get_dummy_value()
+
+    return types.void(types.intp), build
+
+
 @kernel
-def _find(table: Table) -> int:
+def _fetch_ahead(words: Words, address: int) -> None:
+    """Fetch the place of the ring's next record while Python is busy: it was last touched a whole ring ago."""
+    place = address + _DATA_BYTE + (words[_PRIVATE] & (words[_CAPACITY] - 1))
+    for ahead in range(0, _AHEAD_BYTES, _LINE_BYTES):
+        _prefetch(place + ahead)
+
+
+@kernel
+def _find(table: Table, key_bytes: int) -> int:
     """The slot of the key in SCRATCH, or the free one where it belongs; -1 if every slot is another's. Sets DIGEST."""
     mixed = np.uint64(14695981039346656037)
-    for word in range(KEY_WORDS):
+    for word in range((key_bytes + 7) >> 3):
         mixed = (mixed ^ np.uint64(table[SCRATCH + word])) * np.uint64(1099511628211)
         mixed ^= mixed >> np.uint64(29)
     digest = np.int64(mixed >> np.uint64(1))
@@ -100,7 +135,7 @@ def add_key(table: Table, key: bytes, lane: int) -> bool:
     if not 0 < len(key) <= MAX_KEY_BYTES:
         return False
     _load_key(table, key, len(key))
-    slot = _find(table)
+    slot = _find(table, len(key))
     if slot < 0:
         return False
     table[slot] = len(key)
@@ -127,7 +162,7 @@ def fan(table: Table, frame: bytes) -> int:
         return NOT_OURS
     key_bytes = quote - start
     _load_key(table, frame, key_bytes)
-    slot = _find(table)
+    slot = _find(table, key_bytes)
     if slot < 0 or table[slot] != key_bytes:
         return NOT_OURS
     lane = table[slot + 1]
@@ -138,6 +173,7 @@ def fan(table: Table, frame: bytes) -> int:
         return (lane << LANE_SHIFT) | BEGIN  # type: ignore[no-any-return]
     words = _words_at(table[row + ADDRESS], table[row + RING_WORDS])
     push_first(words, frame, size)  # a drop is counted there
+    _fetch_ahead(words, table[row + ADDRESS])
     table[FRAMES] += 1
     table[BYTES] += size + 1
     waiting = table[row + WAITING] + 1
@@ -156,3 +192,20 @@ def new_table(separator: bytes, quote_from: int, quote_to: int) -> Table:
     table[QUOTE_FROM] = quote_from
     table[QUOTE_TO] = quote_to
     return table
+
+
+def bind(table: Table) -> Callable[[bytes], int]:
+    """`fan` of this table, called past numba's dispatcher, which costs more than the work here.
+
+    At each call the dispatcher finds out the types of its arguments and with them the compiled function, always the
+    same one. `get_overload` gives that function; it is public, but its caller answers for the types: the table's is
+    looked at here, and a frame has to be bytes. Where there is no `get_overload`, or no such function, as when numba
+    does not compile at all, the calls go through the dispatcher.
+    """
+    dispatcher: Any = fan
+    dispatcher(table, b"")  # compiles it, or loads it
+    try:
+        compiled = dispatcher.get_overload((typeof(table), typeof(b"")))
+    except (AttributeError, KeyError):
+        compiled = dispatcher
+    return partial(compiled, table)

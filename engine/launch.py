@@ -215,7 +215,9 @@ def serve_simulator(options: argparse.Namespace, settings: Settings, login: Cred
             job_pipe.close()
             said = json.loads(simulator.stdout.readline() or "{}")
             if "url" in said:
-                print(said["url"], flush=True)
+                if not _show(said["url"]):
+                    simulator.terminate()
+                    return 1
                 if not os.environ.get(KEY_VARIABLE):
                     _complain(f"log in with {USER_VARIABLE}={login.user_name} {KEY_VARIABLE}={login.api_key}")
             while not ending.wanted and simulator.poll() is None:
@@ -230,17 +232,33 @@ def report(outcome: Outcome, *, as_json: bool) -> int:
     """Print how it went: the result on stdout, why it is a failure on stderr. The exit status."""
     if as_json:
         made = summarise(outcome.results, seconds=outcome.seconds, offered_entries_per_s=outcome.offered_entries_per_s)
-        print(json.dumps(made, indent=1))
+        text = json.dumps(made, indent=1)
     else:
-        Console().print(
-            table.draw_result(
-                outcome.results, seconds=outcome.seconds, offered_entries_per_s=outcome.offered_entries_per_s
+        console = Console()
+        with console.capture() as drawn:
+            console.print(
+                table.draw_result(
+                    outcome.results, seconds=outcome.seconds, offered_entries_per_s=outcome.offered_entries_per_s
+                )
             )
-        )
+        text = drawn.get().rstrip("\n")
+    shown = _show(text)
     found = failures(outcome.results)
     for sentence in found:
         _complain(sentence)
-    return 1 if found else 0
+    return 0 if shown and not found else 1
+
+
+def _show(text: str) -> bool:
+    """Put a result on stdout; False, and it is said so, if who read that is gone."""
+    try:
+        print(text, flush=True)
+    except BrokenPipeError:
+        with open(os.devnull, "wb") as nowhere:  # what is still buffered is flushed once more when Python ends
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        _complain("nobody reads its standard output any more: the result is not shown")
+        return False
+    return True
 
 
 def _venue_words(options: argparse.Namespace, settings: Settings) -> str:
@@ -287,8 +305,8 @@ def main(argv: Sequence[str] | None = None) -> int:
             return 2
         if options.check:
             symbols = ", ".join(one.symbol for one in settings.symbols)
-            print(f"the settings are good: {settings.name} on {settings.venue.name} with {symbols}")
-            return 0
+            good = f"the settings are good: {settings.name} on {settings.venue.name} with {symbols}"
+            return 0 if _show(good) else 1
         if options.simulator_only:
             return serve_simulator(options, settings, login, temporary / "truth")
         try:

@@ -24,6 +24,7 @@ RECORDED_SYMBOL = "ES"  # what a recorded flow is sent as
 SAMPLES_A_SECOND = 75  # looks of the judge at each instrument, at random moments; 50 are needed
 MAX_OWED_S = 0.5  # looks that a busy machine delayed are made up for, but not more than these
 SETTLE_LIMIT_S = 20.0
+LEAST_LOOK_S = 0.5  # a flow may be over before the first look; what it left is looked at for so long
 DRAIN_LIMIT_S = 10.0
 QUIET_S = 0.3  # nothing arrived for so long: the sockets are empty too
 POLL_S = 0.02
@@ -94,6 +95,14 @@ def wait_until_ready(engine: Supervised, ending: Ending, screen: Screen) -> dict
     return None
 
 
+def looked_enough(looked_s: float, settled: bool) -> bool:
+    """Whether the books of a flow that is over were looked at for long enough to call them live, or never live.
+
+    `looked_s`: since all were live for the first time (`settled`), else since the start.
+    """
+    return looked_s >= (LEAST_LOOK_S if settled else SETTLE_LIMIT_S)
+
+
 class Run:
     """A running engine. One thread does all: it draws, judges and listens in turn."""
 
@@ -125,6 +134,7 @@ class Run:
         """Show and judge until the end is wanted, the time over or the flow sent. Raises Failed if the engine fails.
 
         The time runs from when all books are live, or SETTLE_LIMIT_S after the start: some may never be.
+        A flow that is sent is looked at on until that says something.
         """
         next_draw_s = next_sample_s = self._began_s
         while not ending.wanted and (now_s := time.monotonic()) < self._end_s():
@@ -136,7 +146,7 @@ class Run:
             if now_s >= next_draw_s:
                 self._draw(now_s)
                 next_draw_s = now_s + self._screen.every_s
-                if self._ends and self._flow_is_over():
+                if self._ends and looked_enough(now_s - self._began_s, self._settled) and self._flow_is_over():
                     return
             next_s = min(next_draw_s, next_sample_s if self._judge else math.inf, self._end_s(), now_s + MAX_WAIT_S)
             self._listen(max(0.0, next_s - time.monotonic()))

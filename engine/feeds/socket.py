@@ -22,6 +22,7 @@ from shm import layout
 from shm.layout import Reason
 
 from ..config import FeedSettings
+from ..fan import TAKEN
 from ..http import HttpPool, VenueError, VenueRefusal
 from ..page import Page
 from ..router import Lane, Router
@@ -248,8 +249,12 @@ class Feed:
         return Event.DONE
 
     async def _receive(self) -> str:
-        """The hot loop: websocket frames to rings. Returns why the connection is of no more use."""
-        receive, splitter, take = self._connected.receive, self._splitter, self._router.take
+        """The hot loop: websocket frames to rings. Returns why the connection is of no more use.
+
+        The router's `take` is written out here in its two halves: the first is compiled, and enough for most frames.
+        """
+        receive, splitter = self._connected.receive, self._splitter
+        fan, follow = self._router.fan, self._router.follow
         text, binary = WSMsgType.TEXT, WSMsgType.BINARY
         try:
             if why := self._take_each(self._early):
@@ -258,7 +263,7 @@ class Feed:
             while True:
                 kind, frame, _ = await receive()
                 if kind is text or kind is binary:
-                    if not in_record and take(frame):
+                    if not in_record and ((said := fan(frame)) == TAKEN or follow(said, frame)):
                         continue
                     self._frames += 1
                     self._bytes += len(frame)

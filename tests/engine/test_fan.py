@@ -111,6 +111,49 @@ def test_a_frame_that_is_not_one_usual_record_is_left_alone(frame: bytes) -> Non
     assert engine.soon == []
 
 
+class Undispatched:
+    """A dispatcher of a numba that gives no compiled function out, or none of these types."""
+
+    def __init__(self, dispatcher: Any, error: type[Exception]) -> None:
+        self._dispatcher, self._error = dispatcher, error
+        self.calls = 0
+
+    def __call__(self, table: fan.Table, frame: bytes) -> int:
+        self.calls += 1
+        return int(self._dispatcher(table, frame))
+
+    def get_overload(self, signature: object) -> None:
+        raise self._error
+
+
+@pytest.mark.parametrize("error", [AttributeError, KeyError])
+def test_the_fan_says_and_does_the_same_with_and_without_the_dispatcher(
+    error: type[Exception], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    direct = Fan()
+    dispatcher = Undispatched(fan.fan, error)
+    monkeypatch.setattr(fan, "fan", dispatcher)
+    through = Fan()
+    frames = [b"", USUAL[:-1], *(message(contract, "x" * 9) + b"\x1e" for contract in (MNQ, LONG, NEITHER, MES) * 20)]
+    said = [(direct.router.fan(frame), direct.router.take(frame)) for frame in frames]
+    before = dispatcher.calls
+    assert said == [(through.router.fan(frame), through.router.take(frame)) for frame in frames]
+    assert dispatcher.calls - before >= 2 * len(frames)
+    assert {fan.NOT_OURS, fan.TAKEN, fan.BEGIN, fan.LOOK} == {what & 3 for what, _ in said}
+    assert direct.router.taken() == through.router.taken()
+    assert direct.read() == through.read()
+
+
+def test_this_numba_gives_the_compiled_fan_out() -> None:
+    assert getattr(Fan().router.fan, "func", fan.fan) is not fan.fan
+
+
+def test_a_frame_that_is_no_bytes_at_all_is_an_error() -> None:
+    frame: Any = USUAL.decode()
+    with pytest.raises(TypeError):
+        Fan().router.take(frame)
+
+
 @given(st.lists(st.sampled_from([MNQ, MES, LONG, NEITHER]), max_size=60))
 def test_the_fan_and_the_slow_way_say_the_same(contracts: list[str]) -> None:
     fast, slow = Fan(), Fan()

@@ -4,8 +4,10 @@ Whole runs are in tests/system.
 """
 
 import json
+import os
 import platform
 import re
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -139,6 +141,20 @@ def test_a_failure_is_said_on_stderr_and_in_the_status(capsys: pytest.CaptureFix
     printed = capsys.readouterr()
     assert json.loads(printed.out)["totals"]["wrong_levels"] == 3
     assert printed.err == "scripts/launch: MNQ: 3 of 12,345 compared levels were wrong in a live book\n"
+
+
+@pytest.mark.parametrize("as_json", [True, False])
+def test_a_reader_of_the_result_that_is_gone_is_one_sentence(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, as_json: bool
+) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    with open(writing, "w") as gone:
+        monkeypatch.setattr(sys, "stdout", gone)
+        assert report(OUTCOME, as_json=as_json) == 1
+    said = capsys.readouterr().err
+    assert said.startswith("scripts/launch: nobody reads its standard output")
+    assert said.count("\n") == 1
 
 
 def test_the_table_is_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:

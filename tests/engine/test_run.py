@@ -9,7 +9,7 @@ import pytest
 from rich.console import Console
 
 from engine import run
-from engine.run import Ending, EngineEnded, Failed, wait_until_ready
+from engine.run import LEAST_LOOK_S, SETTLE_LIMIT_S, Ending, EngineEnded, Failed, looked_enough, wait_until_ready
 from engine.screen import Screen
 
 
@@ -66,6 +66,21 @@ def test_a_wish_to_end_is_heard_before_it_is_up() -> None:
     ending = Ending()
     ending.wanted = True
     assert _wait(_Scripted([], []), ending)[0] is None
+
+
+@pytest.mark.parametrize(
+    ("looked_s", "settled", "enough"),
+    [
+        (0.0, True, False),  # live, and over before the first look: nothing was compared yet
+        (LEAST_LOOK_S, True, True),
+        (LEAST_LOOK_S, False, False),  # it may be live in a moment
+        (SETTLE_LIMIT_S, False, True),  # it never is
+    ],
+)
+def test_a_flow_that_is_over_is_looked_at_until_that_says_something(
+    looked_s: float, settled: bool, enough: bool
+) -> None:
+    assert looked_enough(looked_s, settled) is enough
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
