@@ -144,6 +144,7 @@ class Page:
         "_slots",
         "cells",
         "first_levels",
+        "fresh_until_ns",
         "generation",
         "max_lag_ns",
         "memory",
@@ -157,6 +158,10 @@ class Page:
         self.symbol = segment.symbol
         self.generation = segment.generation
         self.max_lag_ns = max_lag_ms * 1_000_000
+        # CLOCK_BOOTTIME up to which the stamp that `newest` last loaded is new enough. Stamps never go back, so until
+        # then a quick read need not load one; later it goes the long way, which renews this. It stays 0 where loads
+        # need fences: there no read is quick.
+        self.fresh_until_ns = 0
         self.memory = segment.memory
         self.words = segment.memory.cast("q")
         self._ring = ring
@@ -205,6 +210,8 @@ class Page:
             copied_levels = self._cell_levels[i].tobytes() if levels else b""
             fence()
             if words[begin] == published:
+                if ORDERED_LOADS:
+                    self.fresh_until_ns = through_ns + self.max_lag_ns
                 return Glimpse(through_ns, published, copied, copied_levels)
         raise self._lapped("publications")
 

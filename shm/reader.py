@@ -21,7 +21,7 @@ from . import page as pages
 from .errors import Overrun, Stale, WriterGone
 from .follow import Follower, boottime_ns, find
 from .layout import CELL, CELLS, LEVEL, NO_BOUND, SLOT, Rows, State
-from .page import ORDERED_LOADS, PUBLISHED, QUOTE_FIELDS, THROUGH, TOP_FIELDS, Glimpse, fence, integer_fields
+from .page import PUBLISHED, QUOTE_FIELDS, TOP_FIELDS, Glimpse, fence, integer_fields
 from .presence import Presence
 from .status import build
 from .stream import Quotes, Tape
@@ -170,22 +170,17 @@ class Instrument:
             raise Stale(f"the tick size of {self.symbol} is not known before its first publication", "syncing")
         return scale.tick_size
 
-    def quote(self, *, allow_stale: bool = False) -> Quote:
+    def quote(self, allow_stale: bool = False) -> Quote:
         """Best bid and ask of the newest publication. Raises Stale when it is not live, unless `allow_stale`."""
-        if ORDERED_LOADS:
-            # The common case with nothing called that is not C. Order as in Page.newest; all else goes there.
-            page = self._follower.page
-            words = page.words
-            through_ns = words[THROUGH]
-            published = words[PUBLISHED]
-            begin, cell = page.cells[published & _LAST_CELL]
-            values = _quote_values(cell)
-            if (
-                words[begin] == published
-                and values[2] == _LIVE
-                and _clock_ns(_BOOTTIME) - through_ns <= page.max_lag_ns
-            ):
-                return _new_tuple(Quote, values)
+        # The common case with nothing called that is not C, and no keyword-only argument, whose default costs 20 ns.
+        # Order as in Page.newest, whose stamp vouches for the engine; all else goes there.
+        page = self._follower.page
+        words = page.words
+        published = words[PUBLISHED]
+        begin, cell = page.cells[published & _LAST_CELL]
+        values = _quote_values(cell)
+        if words[begin] == published and values[2] == _LIVE and _clock_ns(_BOOTTIME) <= page.fresh_until_ns:
+            return _new_tuple(Quote, values)
         glimpse, _ = self._newest(allow_stale, levels=False)
         return Quote._make(_quote_values(glimpse.cell))
 
@@ -196,20 +191,14 @@ class Instrument:
         """
         page = self._follower.page
         first_levels = page.first_levels[count]
-        if ORDERED_LOADS:
-            words = page.words
-            through_ns = words[THROUGH]
-            published = words[PUBLISHED]
-            i = published & _LAST_CELL
-            begin, cell = page.cells[i]
-            values = _top_values(cell)
-            levels = first_levels[i].copy()
-            if (
-                words[begin] == published
-                and values[3] == _LIVE
-                and _clock_ns(_BOOTTIME) - through_ns <= page.max_lag_ns
-            ):
-                return _new_tuple(Top, (*values, levels))
+        words = page.words
+        published = words[PUBLISHED]
+        i = published & _LAST_CELL
+        begin, cell = page.cells[i]
+        n_bids, n_asks, sequence, state, venue_ns = _top_values(cell)
+        levels = first_levels[i].copy()
+        if words[begin] == published and state == _LIVE and _clock_ns(_BOOTTIME) <= page.fresh_until_ns:
+            return _new_tuple(Top, (n_bids, n_asks, sequence, state, venue_ns, levels))
         glimpse, _ = self._newest(allow_stale)
         sides = np.frombuffer(glimpse.levels, np.int64).reshape(2, -1, 2)
         return Top._make((*_top_values(glimpse.cell), sides[:, :count].copy()))

@@ -1,11 +1,13 @@
 """An engine in plain Python for the tests of readers: three instruments, nothing published yet."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from shm import Instrument, Market, attach
+from shm import Instrument, Market, attach, reader
+from tests.shm.later import Later
 from tests.shm.plain_writer import PlainEngine, PlainWriter
 
 
@@ -24,6 +26,15 @@ def market(engine: PlainEngine) -> Iterator[Market]:
 @pytest.fixture
 def writer(engine: PlainEngine) -> PlainWriter:
     return engine.writers["MNQ"]
+
+
+@pytest.fixture
+def later(monkeypatch: pytest.MonkeyPatch) -> Later:
+    """Time as readers and plain writers see it. A stamp never goes back, so that is how data becomes old."""
+    found = Later()
+    monkeypatch.setattr(time, "clock_gettime_ns", found)
+    monkeypatch.setattr(reader, "_clock_ns", found)
+    return found
 
 
 @pytest.fixture

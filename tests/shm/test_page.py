@@ -64,6 +64,7 @@ def test_a_cell_that_is_written_while_it_is_copied_is_read_again(
     for name, read in READS.items():
         writer.checkpoint(BIDS, ASKS)
         before = writer.publish(BIDS, ASKS)
+        read(mnq, False)  # the quick ways are open from here on
         opened = mnq._follower.page
         words = opened.words
         opened.words = _BusyWords(words, _lap(writer), times)  # type: ignore[assignment]

@@ -7,6 +7,7 @@ import pytest
 
 from shm import Instrument, LayoutError, Market, NoEngine, Stale, UnknownSymbol, WriterGone, attach, presence
 from shm.registry import FILE_NAME
+from tests.shm.later import Later
 from tests.shm.plain_writer import ASKS, BIDS, LEVELS, MAX_LAG_MS, PlainEngine, PlainWriter, boottime_ns
 
 
@@ -71,7 +72,9 @@ def test_a_segment_that_is_gone(engine: PlainEngine, market: Market) -> None:
         market.watch(["MNQ"])
 
 
-def test_handles_go_on_with_a_new_generation(engine: PlainEngine, writer: PlainWriter, mnq: Instrument) -> None:
+def test_handles_go_on_with_a_new_generation(
+    engine: PlainEngine, writer: PlainWriter, mnq: Instrument, later: Later
+) -> None:
     writer.publish(BIDS, ASKS)
     view = mnq.book_view()
     with view:
@@ -80,7 +83,8 @@ def test_handles_go_on_with_a_new_generation(engine: PlainEngine, writer: PlainW
         engine.writers["MNQ"].publish([(7, 1)], [(8, 1)])
         assert mnq.book().published == 1
         assert mnq.quote().bid == 21600.0  # the old one is not old yet
-        writer.hear(boottime_ns() - MAX_LAG_MS * 1_000_000)
+        later.by_ns = MAX_LAG_MS * 1_000_000
+        engine.writers["MNQ"].hear(boottime_ns())
         assert mnq.quote().bid == 1.75
         assert mnq.book().bid_ticks.tolist() == [(7, 1)]
         assert mnq.status().generation == 2
@@ -123,12 +127,12 @@ def test_a_new_generation_whose_files_are_gone_again_is_waited_for(
 
 
 def test_a_dead_engine_is_stale_first_and_gone_later(
-    engine: PlainEngine, writer: PlainWriter, mnq: Instrument, monkeypatch: pytest.MonkeyPatch
+    engine: PlainEngine, writer: PlainWriter, mnq: Instrument, later: Later, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     writer.publish(BIDS, ASKS)
     engine.end()
     assert mnq.quote().bid == 21600.0  # still within max_lag_ms
-    writer.hear(1)
+    later.by_ns = MAX_LAG_MS * 1_000_000
     with pytest.raises(Stale):
         mnq.quote()
     assert mnq.status().reason == "the engine has ended"

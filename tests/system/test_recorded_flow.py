@@ -191,7 +191,7 @@ def test_crossed_pre_open_is_a_reason_and_never_live(left_nothing: Path, engine_
 
 
 def test_snapshot_alone_is_one_book(left_nothing: Path, engine_name: str) -> None:
-    """A capture that ends before the opening: its pre-open is one book, and the run is over at once."""
+    """A capture that ends before the opening: its pre-open is one book, sent before anybody has looked once."""
     path = capture(DAY_OF_SNAPSHOT)
     orders, flow = Orders(path), read_flow(path, crossed=True)
     with running(engine_name, "--flow", str(path), "--crossed") as engine:
@@ -201,7 +201,9 @@ def test_snapshot_alone_is_one_book(left_nothing: Path, engine_name: str) -> Non
         last = recording.market[SYMBOL].depth(allow_stale=True)
         recording.whole[last.venue_ns] = last
         recording.market.close()
+    assert engine.status == 0, engine.errors
     assert summary["totals"]["wrong_levels"] == 0
+    assert summary["totals"]["compared_samples"] > 1, "it was looked at while it was live, not only at the end"
     assert last.bids_complete
     assert last.asks_complete
     assert recording.compare(orders, flow) >= len(last.bids) + len(last.asks) > 0

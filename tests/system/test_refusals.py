@@ -154,6 +154,24 @@ def test_wrong_api_key(left_nothing: Path, engine_name: str, tmp_path: Path) -> 
     assert venue.returncode == 0
 
 
+def test_simulator_whose_address_nobody_reads(left_nothing: Path, tmp_path: Path) -> None:
+    """It would run for ever, and nobody would know where."""
+    reading, writing = os.pipe()
+    os.close(reading)
+    try:
+        done = subprocess.run(
+            [sys.executable, "-m", "engine.launch", "--simulator-only", "--symbols", "MNQ", "--data", str(tmp_path)],
+            stdout=writing,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=LIMIT_S,
+            cwd=TOP,
+        )
+    finally:
+        os.close(writing)
+    assert (done.returncode, is_one_sentence(done.stderr)) == (1, True), done.stderr
+
+
 @pytest.mark.parametrize("only", [(), ("--simulator-only",)], ids=["engine", "simulator only"])
 def test_port_in_use(left_nothing: Path, engine_name: str, tmp_path: Path, only: tuple[str, ...]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
@@ -387,12 +405,18 @@ def test_unsupported_platform(nothing_started: Path, what: str, value: str, name
     assert all(word in said.splitlines()[-1] for word in named), said
 
 
-def test_script_on_an_unsupported_platform(nothing_started: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("platform", "named"),
+    [("Darwin arm64", ["Darwin", "Linux"]), ("Linux riscv64", ["riscv64", "x86_64", "aarch64"])],
+)
+def test_script_on_an_unsupported_platform(
+    nothing_started: Path, tmp_path: Path, platform: str, named: list[str]
+) -> None:
     """`scripts/launch` itself says so, before it sets anything up."""
     uname = tmp_path / "uname"
-    uname.write_text("#!/bin/sh\necho Darwin\n")
+    uname.write_text(f"#!/bin/sh\necho {platform}\n")
     uname.chmod(0o755)
     status, said = launch(command=(str(TOP / "scripts" / "launch"),), PATH=f"{tmp_path}:{os.environ['PATH']}")
     assert (status, is_one_sentence(said)) == (1, True), said
-    assert "Darwin" in said
-    assert "Linux" in said
+    for word in named:
+        assert word in said, said
