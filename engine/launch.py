@@ -49,7 +49,7 @@ def _positive(text: str) -> float:
     return value
 
 
-def _rate(text: str) -> float:
+def rate(text: str) -> float:
     value = float(text)
     if not 1 <= value <= MAX_RATE_ENTRIES_PER_S:
         raise argparse.ArgumentTypeError(f"{text} is not a rate from 1 to {MAX_RATE_ENTRIES_PER_S:,.0f}")
@@ -98,7 +98,7 @@ def parser() -> Arguments:
     simulator = made.add_argument_group("the simulator")
     simulator.add_argument(
         "--rate",
-        type=_rate,
+        type=rate,
         default=DEFAULT_RATE_ENTRIES_PER_S,
         metavar="ENTRIES_PER_S",
         help="depth entries a second over all instruments (default: 6000)",

@@ -29,7 +29,7 @@ DRAIN_LIMIT_S = 10.0
 QUIET_S = 0.3  # nothing arrived for so long: the sockets are empty too
 POLL_S = 0.02
 MAX_WAIT_S = 0.05  # a signal is seen within that, and so is the moment at which all is live
-COMPILING_S = 1.5  # kept kernels are loaded sooner than that
+COMPILING_S = 5.0  # kept kernels are loaded sooner than that, even on a busy machine
 
 
 class Failed(Exception):

@@ -19,7 +19,7 @@ class Screen:
     """To be entered around the run. Everything goes to `console`, which is not stdout: that is the result's."""
 
     def __init__(self, console: Console, *, quiet: bool) -> None:
-        """`quiet`: say nothing unless somebody watches, that is, on a terminal."""
+        """`quiet`: no looks at the engine unless somebody watches, that is, on a terminal."""
         self._console = console
         self._silent = quiet and not console.is_terminal
         self._live = Live(console=console, auto_refresh=False) if console.is_terminal else None
@@ -47,13 +47,13 @@ class Screen:
         """An event of the supervisor's, if people should know of it; it stays above the table."""
         match event:
             case {"event": "died", "role": role, "pid": pid, "how": how}:
-                self._print(f"{role}: process {pid} {how}")
+                self._warn(f"{role}: process {pid} {how}")
             case {"event": "restarted", "role": role, "pid": pid}:
-                self._print(f"{role}: goes on in process {pid}")
+                self._warn(f"{role}: goes on in process {pid}")
             case {"event": "parked", "role": role, "why": why}:
-                self._print(f"{role}: {why}")
+                self._warn(f"{role}: {why}")
             case {"event": "quarantined", "role": role, "sequence": sequence}:
-                self._print(f"{role}: record {sequence} kills its worker and was set aside")
+                self._warn(f"{role}: record {sequence} kills its worker and was set aside")
 
     def note(self, line: str) -> None:
         """What is being done now, before there is a table."""
@@ -61,4 +61,7 @@ class Screen:
 
     def _print(self, line: str) -> None:
         if not self._silent:
-            self._console.print(Text(line), soft_wrap=True, highlight=False)
+            self._warn(line)
+
+    def _warn(self, line: str) -> None:
+        self._console.print(Text(line), soft_wrap=True, highlight=False)

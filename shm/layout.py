@@ -81,6 +81,7 @@ HEADER = np.dtype(
         ("writer_start_ticks", "<u8"),  # field 22 of /proc/PID/stat: with the pid, one process for ever
         ("total_bytes", "<u8"),
         ("description_bytes", "<u8"),
+        ("description_crc32", "<u8"),  # two counts of levels may describe equally large files
         ("symbol", "S32"),
     ]
 )

@@ -91,6 +91,15 @@ class Market:
         """What the engine carries, in its own order, as of the last look at the registry."""
         return tuple(listed.symbol for listed in self._presence.registry.instruments)
 
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.symbols)
+
+    def __len__(self) -> int:
+        return len(self.symbols)
+
+    def __contains__(self, symbol: object) -> bool:
+        return symbol in self.symbols
+
     def __getitem__(self, symbol: str) -> "Instrument":
         """The handle of one instrument, always the same. Raises UnknownSymbol (with near names) and LayoutError."""
         handle = self._instruments.get(symbol)

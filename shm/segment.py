@@ -16,6 +16,7 @@ import math
 import mmap
 import os
 import stat
+import zlib
 from pathlib import Path
 from typing import Any
 
@@ -115,6 +116,7 @@ def create(path: Path, kind: Kind, regions: Regions, *, generation: int, symbol:
         header["generation"] = generation
         header["total_bytes"] = size
         header["description_bytes"] = len(description)
+        header["description_crc32"] = zlib.crc32(description)
         header["symbol"] = name
         if kind == Kind.RING:
             _region_of(memory, regions["words"])[layout.CAPACITY] = _ring_capacity(regions)
@@ -225,7 +227,7 @@ def _checked_regions(path: Path, memory: memoryview, kind: Kind, generation: int
         raise LayoutError(f"{path} names a writer that cannot exist: its header is damaged")
     if int(header["total_bytes"]) != len(memory):
         raise LayoutError(f"{path} has {len(memory)} bytes, its header says {int(header['total_bytes'])}")
-    return _described_regions(path, memory, kind, int(header["description_bytes"]))
+    return _described_regions(path, memory, kind, int(header["description_bytes"]), int(header["description_crc32"]))
 
 
 def _check_version(path: Path, version: int) -> None:
@@ -242,13 +244,15 @@ def _check_version(path: Path, version: int) -> None:
     )
 
 
-def _described_regions(path: Path, memory: memoryview, kind: Kind, described_bytes: int) -> Regions:
+def _described_regions(path: Path, memory: memoryview, kind: Kind, described_bytes: int, crc32: int) -> Regions:
     """The regions as this program lays them out, after the file's own description was found to say exactly that."""
     start = layout.DESCRIPTION_OFFSET
     if not 0 < described_bytes <= layout.HEADER_BYTES - start:
         raise LayoutError(f"{path} has a description of {described_bytes} bytes: its header is damaged")
     text = bytes(memory[start : start + described_bytes])
     unused = bytes(memory[HEADER.itemsize : start]) + bytes(memory[start + described_bytes : layout.HEADER_BYTES])
+    if zlib.crc32(text) != crc32:
+        raise LayoutError(f"{path} has a description that its checksum does not fit: it is damaged")
     if unused.strip(b"\0"):
         raise LayoutError(f"{path} has bytes in its header where none belong: it is damaged")
     try:

@@ -39,5 +39,5 @@ def reason_text(reason: int) -> str:
 def complaint(symbol: str, verdict: Verdict, age_ns: int, max_lag_ns: int) -> str:
     """The sentence of a Stale error."""
     why = f" ({verdict.reason})" if verdict.reason else ""
-    age = f"{age_ns / 1e6:.0f} ms old where {max_lag_ns / 1e6:.0f} ms are allowed"
-    return f"{symbol} is not live but {verdict.state}{why}; its data is {age}; allow_stale=True reads it all the same"
+    heard = f"engine and worker were heard of {age_ns / 1e6:.0f} ms ago, {max_lag_ns / 1e6:.0f} ms are allowed"
+    return f"{symbol} is not live but {verdict.state}{why}; {heard}; allow_stale=True reads it all the same"

@@ -332,3 +332,11 @@ def test_the_public_names() -> None:
 def _mapped(folder: Path) -> int:
     """How many mappings this process has of an engine's segments."""
     return Path("/proc/self/maps").read_text().count(f"{folder}/")
+
+
+def test_a_market_is_read_like_a_mapping_of_symbols(market: Market) -> None:
+    assert list(market) == list(market.symbols)
+    assert len(market) == len(market.symbols)
+    assert "MNQ" in market
+    assert "XXX" not in market
+    assert 0 not in market

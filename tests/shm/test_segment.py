@@ -153,6 +153,7 @@ def test_a_missing_file_is_not_a_damaged_one(path: Path) -> None:
         ("description_bytes", b"\0" * 8, "a description of 0 bytes"),
         ("description_bytes", b"\xff" * 8, "its header is damaged"),
         ("description_bytes", b"\1\0", "damaged"),
+        ("description_crc32", b"\0" * 8, "its checksum does not fit"),
         ("symbol", b"MES\0", "instrument b'MES'"),
         ("symbol", b"MNQ\0x", "instrument b'MNQ"),
         ("symbol", b"\xff" * 32, "instrument b'.xff"),
