@@ -74,10 +74,13 @@ def wait_until_ready(engine: Supervised, ending: Ending, screen: Screen) -> dict
     """The supervisor's ready event; None if the end was wanted before. Raises Failed with the supervisor's sentence."""
     began_s = time.monotonic()
     compiling = noted = False
+    untold: list[dict[str, Any]] = []  # a start that fails is told by its sentence alone
     while not ending.wanted:
         for event in engine.events(0.1):
             match event:
                 case {"event": "ready"}:
+                    for each in untold:
+                        screen.say(each)
                     return event
                 case {"event": "failed", "message": message}:
                     raise Failed(message)
@@ -86,7 +89,7 @@ def wait_until_ready(engine: Supervised, ending: Ending, screen: Screen) -> dict
                 case {"event": "compiled"}:
                     compiling = False
                 case _:
-                    screen.say(event)
+                    untold.append(event)
         if compiling and not noted and time.monotonic() - began_s > COMPILING_S:
             screen.note("compiling the kernels; they are kept, so this is once and takes about half a minute …")
             noted = True
