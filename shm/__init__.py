@@ -12,7 +12,8 @@ from .errors import LayoutError, NoEngine, Overrun, ShardbookError, Stale, Unkno
 from .layout import BUY, SELL, State
 from .reader import BookView, Instrument, Market, attach
 from .stream import Quotes, Tape
-from .values import Book, Change, Gap, Quote, Status, Top, Trade
+from .values import Book, Change, Gap, Quote, Session, Status, Top, Trade
+from .watch import Watch
 
 __all__ = [
     "BUY",
@@ -28,6 +29,7 @@ __all__ = [
     "Overrun",
     "Quote",
     "Quotes",
+    "Session",
     "ShardbookError",
     "Stale",
     "State",
@@ -36,6 +38,7 @@ __all__ = [
     "Top",
     "Trade",
     "UnknownSymbol",
+    "Watch",
     "WriterGone",
     "attach",
 ]

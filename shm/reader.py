@@ -5,7 +5,7 @@
 
 A reader registers nowhere and writes nothing, so it cannot slow the feed, and it may be killed at any moment.
 Handles outlive the engine: when data is old they look at the registry, and go on with the next generation.
-One Market belongs to one thread.
+One Market belongs to one thread, or to the tasks of one event loop.
 """
 
 import time
@@ -18,6 +18,7 @@ import numpy as np
 import numpy.typing as npt
 
 from . import page as pages
+from . import session as sessions
 from .errors import Overrun, Stale, WriterGone
 from .follow import Follower, boottime_ns, find
 from .layout import CELL, CELLS, LEVEL, NO_BOUND, SLOT, Rows, State
@@ -25,10 +26,10 @@ from .page import PUBLISHED, QUOTE_FIELDS, TOP_FIELDS, Glimpse, fence, integer_f
 from .presence import Presence
 from .status import build
 from .stream import Quotes, Tape
-from .values import POWERS, PRICED_LEVEL, Book, Change, Quote, Scale, Status, Top
+from .values import POWERS, PRICED_LEVEL, Book, Quote, Scale, Session, Status, Top
 from .verdict import Verdict, complaint, judge
 from .wake import MAX_SLEEP_NS, wait
-from .watch import watch
+from .watch import Watch
 
 _LIVE = int(State.LIVE)
 _LAST_CELL = CELLS - 1
@@ -112,17 +113,17 @@ class Market:
         registry = self._presence.registry
         return f"Market({self._presence.name!r}, generation {registry.generation}, {', '.join(self.symbols)})"
 
-    def watch(self, symbols: Sequence[str] | None = None, *, timeout_s: float | None = None) -> Iterator[Change]:
+    def watch(self, symbols: Sequence[str] | None = None, *, timeout_s: float | None = None) -> Watch:
         """Block until something is published and yield a Change for each instrument that changed, for ever.
 
         What changes more often than it is read is seen as one change. All instruments are waited for at once,
         and all of the engine's are meant if `symbols` is None. The iterator ends when nothing changed for
-        `timeout_s`. It goes on with a new generation by itself; Raises UnknownSymbol if that lacks an instrument,
-        WriterGone if the engine has ended and none takes its place within 10 s.
+        `timeout_s`. It goes on with a new generation by itself; raises UnknownSymbol if that lacks an instrument,
+        WriterGone if the engine has ended and none takes its place within 10 s. `async for` awaits instead.
         """
         followers = [self[symbol]._follower for symbol in (self.symbols if symbols is None else symbols)]
         try:
-            return watch(self._presence, followers, timeout_s)
+            return Watch(self._presence, followers, timeout_s)
         except FileNotFoundError:
             raise self._ended() from None
 
@@ -192,6 +193,11 @@ class Instrument:
             return _new_tuple(Quote, values)
         glimpse, _ = self._newest(allow_stale, levels=False)
         return Quote._make(_quote_values(glimpse.cell))
+
+    def session(self, *, allow_stale: bool = False) -> Session:
+        """The venue's merged quote, its own summary of the day. Raises Stale as `quote` does."""
+        glimpse, _ = self._newest(allow_stale, levels=False)
+        return sessions.build(glimpse)
 
     def top(self, count: int = 10, *, allow_stale: bool = False) -> Top:
         """The first `count` levels of both sides, in ticks and size units. Raises Stale as `quote` does.
@@ -271,19 +277,36 @@ class Instrument:
         the engine has ended and none takes its place.
         """
         end_s = time.monotonic() + timeout_s
-        while True:
-            page = self._follower.page
-            seen = page.words[pages.WAKE]  # before looking: see wake.py
-            fence()
-            publication = self._publication()
-            if publication != self._waited:
-                self._waited = publication
-                return True
+        while (seen := self._unchanged()) is not None:
             left_s = min(end_s - time.monotonic(), _WAIT_S)
             if left_s <= 0:
                 return False
-            if not wait(page.memory, pages.WAKE * 8, seen, left_s):
+            if not wait(self._follower.page.memory, pages.WAKE * 8, seen, left_s):
                 self._follower.follow(boottime_ns())
+        return True
+
+    async def wait_async(self, timeout_s: float) -> bool:
+        """As `wait`, awaited: the event loop goes on. The two share what was there at the last of them."""
+        from . import sleeper  # here, because asyncio would be a good part of the time that `import shm` takes
+
+        end_s = time.monotonic() + timeout_s
+        while (seen := self._unchanged()) is not None:
+            left_s = min(end_s - time.monotonic(), _WAIT_S)
+            if left_s <= 0:
+                return False
+            if not await sleeper.wait(self._follower.page.memory, pages.WAKE * 8, seen, left_s):
+                self._follower.follow(boottime_ns())
+        return True
+
+    def _unchanged(self) -> int | None:
+        """The wake-up word as it was before looking, if nothing was published since the last wait; None if it was."""
+        seen: int = self._follower.page.words[pages.WAKE]  # before looking: see wake.py
+        fence()
+        publication = self._publication()
+        if publication == self._waited:
+            return seen
+        self._waited = publication
+        return None
 
     def _publication(self) -> tuple[int, ...]:
         return (*self._follower.engine, self._follower.page.words[PUBLISHED])
@@ -371,7 +394,8 @@ class BookView:
 def _book(symbol: str, bids: bytes, asks: bytes, state: tuple[int, ...], verdict: Verdict, published: int) -> Book:
     """A Book out of LEVEL bytes, best first, and the integers of _BOOK_STATE."""
     sequence, recv_ns, _, _, venue_ns, bid_bound, ask_bound, n_bids, n_asks, *increments = state
-    factors = _factors(Scale._make(increments), 1 << max(len(bids), len(asks)).bit_length())
+    scale = Scale._make(increments)
+    factors = _factors(scale, 1 << max(len(bids), len(asks)).bit_length())
     bid_ticks = np.frombuffer(bids, LEVEL)
     ask_ticks = np.frombuffer(asks, LEVEL)
     return Book(
@@ -388,6 +412,7 @@ def _book(symbol: str, bids: bytes, asks: bytes, state: tuple[int, ...], verdict
         recv_ns=recv_ns,
         sequence=sequence,
         published=published,
+        scale=scale,
     )
 
 

@@ -27,7 +27,8 @@ _WAIT_S = MAX_SLEEP_NS / 1e9
 
 
 class Stream(Generic[Row]):
-    """Rows of one broadcast ring, from the moment it was opened on. Iterating blocks; `read` and `last` do not.
+    """Rows of one broadcast ring, from the moment it was opened on. `for` blocks, `async for` awaits; `read` and
+    `last` do neither.
 
     `lost` counts rows that were overwritten before they were read, `restarts` how often the engine was started
     anew: each time this goes on at the first row of the new generation.
@@ -98,22 +99,47 @@ class Stream(Generic[Row]):
     def __iter__(self) -> "Stream[Row]":
         return self
 
+    def __aiter__(self) -> "Stream[Row]":
+        return self
+
     def __next__(self) -> Row:
         """The next row; blocks for it. Raises WriterGone when the engine has ended and none takes its place."""
         while not self._ready:
             if self._closed:
                 raise StopIteration
-            page = self._page
-            seen = page.words[pages.WAKE]  # before looking for rows: what comes after this ends the sleep
-            fence()
-            self._fill()
-            if not self._ready and not wait(page.memory, pages.WAKE * 8, seen, _WAIT_S):
-                self._follower.follow(boottime_ns())
-                if self._follower.page is not page:
-                    self._fill()  # what the old generation wrote until it ended
-                    if not self._ready:
-                        self._move()
+            seen = self._look()
+            if not self._ready and not wait(self._page.memory, pages.WAKE * 8, seen, _WAIT_S):
+                self._follow()
         return self._ready.popleft()
+
+    async def __anext__(self) -> Row:
+        """The next row; awaits it, and lets other tasks run before each _ROWS_A_TURN rows. Raises WriterGone too."""
+        if not self._ready:
+            from . import sleeper  # here, because asyncio would be a good part of the time that `import shm` takes
+
+            await sleeper.let_others_run()
+            while not self._ready:
+                if self._closed:
+                    raise StopAsyncIteration
+                seen = self._look()
+                if not self._ready and not await sleeper.wait(self._page.memory, pages.WAKE * 8, seen, _WAIT_S):
+                    self._follow()
+        return self._ready.popleft()
+
+    def _look(self) -> int:
+        """Copy new rows if there are any; the wake-up word as it was before: what comes after that ends the sleep."""
+        seen: int = self._page.words[pages.WAKE]
+        fence()
+        self._fill()
+        return seen
+
+    def _follow(self) -> None:
+        """After a silence: look whether there is a new generation, and go on with that."""
+        self._follower.follow(boottime_ns())
+        if self._follower.page is not self._page:
+            self._fill()  # what the old generation wrote until it ended
+            if not self._ready:
+                self._move()
 
     def _fill(self) -> None:
         scale = self._page.newest(levels=False).scale

@@ -155,6 +155,7 @@ class Book(NamedTuple):
     recv_ns: int
     sequence: int  # of the last applied ring record
     published: int  # number of the publication; of the checkpoint, if this came from depth()
+    scale: Scale  # what makes prices and sizes of the integers
 
     @property
     def best_bid(self) -> float:
@@ -182,6 +183,27 @@ class Book(NamedTuple):
             )
             for side, priced, exact in sides
         )
+
+
+class Session(NamedTuple):
+    """The venue's merged quote: what it said last of each field. nan (the stamp: None) is what it never said.
+
+    It comes beside the book, not out of it: `bid` and `ask` may differ from the book's for a moment.
+    """
+
+    last: float
+    open: float
+    high: float
+    low: float
+    volume: float  # of the session so far
+    change: float  # in price; against what, the venue does not say
+    change_percent: float  # as the venue sends it; ProjectX sends a fraction: 0.0012 is 0.12 %
+    bid: float
+    ask: float
+    updated_ns: int | None  # the venue's stamp of its newest quote
+    sequence: int  # of the last applied ring record
+    recv_ns: int
+    state: int  # a layout.State
 
 
 class Trade(NamedTuple):

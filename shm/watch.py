@@ -1,7 +1,7 @@
 """One wait on many instruments: whoever changes any of them bumps one word, and that is what is slept on."""
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 
 from . import page as pages
@@ -17,48 +17,98 @@ from .wake import MAX_SLEEP_NS, wait
 _WAIT_S = MAX_SLEEP_NS / 1e9
 
 
-def watch(presence: Presence, followers: Sequence[Follower], timeout_s: float | None) -> Iterator[Change]:
-    """Yield a Change for each instrument that changed since this was called; see `Market.watch`."""
-    before = {follower.symbol: _change(follower.page) for follower in followers}
-    return _changes(presence, followers, before, _open(presence), timeout_s)
+class Watch:
+    """A Change for each instrument that changed since this was made; see `Market.watch`. `for` and `async for`."""
 
+    def __init__(self, presence: Presence, followers: Sequence[Follower], timeout_s: float | None) -> None:
+        """Raises FileNotFoundError if the generation ended just now."""
+        self._presence = presence
+        self._followers = followers
+        self._timeout_s = timeout_s
+        self._before = {follower.symbol: _change(follower.page) for follower in followers}
+        self._changed = _open(presence)
+        self._engine = presence.registry.engine
+        self._seen = 0
+        self._place = len(followers)  # how far the present round over the instruments has come
+        self._ended = False
 
-def _changes(
-    presence: Presence,
-    followers: Sequence[Follower],
-    before: dict[str, Change],
-    changed: Segment,
-    timeout_s: float | None,
-) -> Iterator[Change]:
-    offset = changed.regions["words"].offset
-    end_s = None if timeout_s is None else time.monotonic() + timeout_s
-    engine = presence.registry.engine
-    while True:
-        seen = int.from_bytes(changed.memory[offset : offset + 8], "little")  # before looking: see wake.py
-        fence()
-        found = False
-        for follower in followers:
+    def __iter__(self) -> "Watch":
+        return self
+
+    def __aiter__(self) -> "Watch":
+        return self
+
+    def __next__(self) -> Change:
+        """The next change; blocks for it. Raises as `Market.watch` says."""
+        begun_s = time.monotonic()
+        while (change := self._look()) is None:
+            left_s = self._left_s(begun_s)
+            if left_s <= 0:
+                raise StopIteration
+            if not wait(self._changed.memory, self._offset, self._seen, left_s):
+                self._follow()
+        return change
+
+    async def __anext__(self) -> Change:
+        """The next change; awaits it. Raises as `Market.watch` says."""
+        from . import sleeper  # here, because asyncio would be a good part of the time that `import shm` takes
+
+        begun_s = time.monotonic()
+        if (change := self._go_on()) is not None:
+            return change
+        await sleeper.let_others_run()  # between rounds, for who finds a change in every one of them
+        while (change := self._look()) is None:
+            left_s = self._left_s(begun_s)
+            if left_s <= 0:
+                raise StopAsyncIteration
+            if not await sleeper.wait(self._changed.memory, self._offset, self._seen, left_s):
+                self._follow()
+        return change
+
+    @property
+    def _offset(self) -> int:
+        return self._changed.regions["words"].offset
+
+    def _look(self) -> Change | None:
+        """The next change of this round, or of a new one if this is at its end; None if a whole round found none."""
+        change = self._go_on()
+        if change is None and not self._ended:
+            offset = self._offset
+            self._seen = int.from_bytes(self._changed.memory[offset : offset + 8], "little")  # first: see wake.py
+            fence()
+            self._place = 0
+            change = self._go_on()
+        return change
+
+    def _go_on(self) -> Change | None:
+        while self._place < len(self._followers):
+            follower = self._followers[self._place]
+            self._place += 1
             change = _change(follower.page)
-            if change != before[follower.symbol]:
-                before[follower.symbol] = change
-                found = True
-                yield change
-        if found:
-            end_s = None if timeout_s is None else time.monotonic() + timeout_s
-            continue
-        left_s = _WAIT_S if end_s is None else min(end_s - time.monotonic(), _WAIT_S)
-        if left_s <= 0:
-            return
-        if not wait(changed.memory, offset, seen, left_s):
-            now_ns = boottime_ns()
-            presence.look(now_ns)
-            for follower in followers:
-                follower.catch_up()
-            presence.require(now_ns)
-            if engine != presence.registry.engine:
-                with suppress(FileNotFoundError):  # it ended while we looked; the registry will say what comes next
-                    changed = _open(presence)
-                    engine = presence.registry.engine
+            if change != self._before[follower.symbol]:
+                self._before[follower.symbol] = change
+                return change
+        return None
+
+    def _left_s(self, begun_s: float) -> float:
+        """How long to sleep now; 0 when the time limit is over, once for all."""
+        left_s = _WAIT_S
+        if self._timeout_s is not None:
+            left_s = min(begun_s + self._timeout_s - time.monotonic(), _WAIT_S)
+            self._ended = self._ended or left_s <= 0
+        return 0.0 if self._ended else left_s
+
+    def _follow(self) -> None:
+        """After a silence: look whether there is a new generation, and go on with that."""
+        now_ns = boottime_ns()
+        self._presence.look(now_ns)
+        for follower in self._followers:
+            follower.catch_up()
+        self._presence.require(now_ns)
+        if self._engine != self._presence.registry.engine:
+            with suppress(FileNotFoundError):  # it ended while we looked; the registry will say what comes next
+                self._changed = _open(self._presence)
+                self._engine = self._presence.registry.engine
 
 
 def _open(presence: Presence) -> Segment:
