@@ -28,6 +28,7 @@ from shm.life import AlreadyHeld, LifeLock, end_with
 from shm.registry import generation_folder
 from shm.ring import RingWriter
 
+from .cache import Caches
 from .clock import TICK_NS, Clock
 from .config import ConfigError, Settings, SymbolSettings, credentials
 from .feeds import projectx
@@ -121,7 +122,7 @@ async def run(job: Job) -> None:
         hub_url = job.settings.venue.market_hub_url
         feed = Feed(job.settings.feed, hub_url, pool, gateway, router, lanes, page, boottime_ns, _report_streaming)
         feeding = loop.create_task(feed.run())
-        ticking = loop.create_task(_keep_time(clock, pool, page))
+        ticking = loop.create_task(keep_time(clock, pool, gateway.caches, page))
         loop.add_signal_handler(signal.SIGTERM, feeding.cancel)
         try:
             await asyncio.wait([feeding, ticking], return_when=asyncio.FIRST_COMPLETED)
@@ -138,13 +139,18 @@ def _report_streaming() -> None:
     report("streaming")
 
 
-async def _keep_time(clock: Clock, pool: HttpPool, page: Page) -> None:
+async def keep_time(clock: Clock, pool: HttpPool, caches: Caches, page: Page) -> None:
+    """Tick each 100 ms, for ever, and put the counts of the HTTP side on the page."""
     loop = asyncio.get_running_loop()
     due_s = loop.time()
     while True:
         clock.tick()
         page.set("http_requests", pool.requests)
         page.set("http_errors", pool.errors)
+        page.set("http_retries", pool.retries)
+        page.set("http_delayed", pool.delayed)
+        for name, count in caches.counts().items():
+            page.set(name, count)
         due_s = max(due_s + TICK_NS / 1e9, loop.time())  # a tick that was missed is not made up for
         await asyncio.sleep(due_s - loop.time())
 

@@ -367,6 +367,18 @@ ENGINE_WORDS = (
     "pauses",  # own ticks that came 500 ms late
     "http_requests",
     "http_errors",
+    "http_retries",
+    "http_delayed",  # requests that their budget made wait
+    "fetches_joined",  # with one of the same thing that was under way
+    "instrument_hits",
+    "instrument_misses",
+    "instrument_evictions",
+    "market_data_hits",
+    "market_data_misses",
+    "market_data_evictions",
+    "calculation_hits",
+    "calculation_misses",
+    "calculation_evictions",
 )
 ENGINE_BYTES = 4096
 

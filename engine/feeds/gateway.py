@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import orjson
 
+from ..cache import Caches
 from ..config import CONTRACT_ID, FRONT, Credentials, SymbolSettings
 from ..http import HttpPool, Unauthorised, VenueError, VenueRefusal, said
 
@@ -41,6 +42,8 @@ _WRONG_LOGIN: Final = {
 _NAME: Final = re.compile(r"(?P<root>.+?)[FGHJKMNQUVXZ][0-9]{1,2}")
 _MONTHS: Final = "FGHJKMNQUVXZ"
 
+_FRONT_KEYS: Final = ("id", "name", "tickSize", "activeContract")
+
 _log = logging.getLogger(__name__)
 
 
@@ -61,6 +64,7 @@ class Gateway:
         self._url = api_url.rstrip("/")
         self._user = user
         self._now_s = now_s
+        self.caches = Caches()
         self._token = ""
         self._renew_s = 0.0
 
@@ -98,25 +102,42 @@ class Gateway:
         return len(_list_of(answer, "accounts"))
 
     async def contract(self, settings: SymbolSettings) -> Contract:
-        """The contract of an instrument. Raises VenueRefusal if the venue has none."""
+        """The contract of an instrument. Raises VenueRefusal if the venue has none.
+
+        What an id names never changes, so that is kept as long as there is room. Which contract is the front one
+        does: the search is made each time, so that a roll is seen at once. Only the list of all that can be traded,
+        the same for every instrument, is kept as market data is.
+        """
+        kept = self.caches.instruments
         if settings.contract != FRONT:
-            answer = await self._ask("/Contract/searchById", {"contractId": settings.contract})
-            found = answer.get("contract")
-            if not isinstance(found, Mapping) or found.get("id") != settings.contract:
-                raise VenueRefusal(f"the venue has no contract {settings.contract}: correct {settings.symbol}.toml")
-            return read_contract(found)
+            return Contract(*await kept.fetch(("contract", settings.contract), lambda: self._named(settings)))
         # A search gives 20 contracts at most, and a short name is part of many: the whole list is the second try.
-        asked: tuple[tuple[str, dict[str, object]], ...] = (
-            ("/Contract/search", {"searchText": settings.symbol, "live": False}),
-            ("/Contract/available", {"live": False}),
-        )
-        for path, body in asked:
-            front = front_contract(settings.symbol, _list_of(await self._ask(path, body), "contracts"))
-            if front is not None:
-                return front
+        found = await self._ask("/Contract/search", {"searchText": settings.symbol, "live": False})
+        front = front_contract(settings.symbol, _list_of(found, "contracts"))
+        if front is None:
+            front = front_contract(settings.symbol, await self.caches.market_data.fetch("contracts", self._available))
+        if front is not None:
+            kept.put(("contract", front.contract_id), _values(front))
+            return front
         raise VenueRefusal(
             f"the venue has no active contract of {settings.symbol}: set contract in {settings.symbol}.toml to an id"
         )
+
+    async def _named(self, settings: SymbolSettings) -> list[object]:
+        """The values of a contract that the settings name. Raises VenueRefusal: it may be listed later."""
+        row = (await self._ask("/Contract/searchById", {"contractId": settings.contract})).get("contract")
+        if not isinstance(row, Mapping) or row.get("id") != settings.contract:
+            raise VenueRefusal(f"the venue has no contract {settings.contract}: correct {settings.symbol}.toml")
+        return _values(read_contract(row))
+
+    async def _available(self) -> list[dict[str, object]]:
+        """Of all contracts that can be traded, what `front_contract` looks at: small, and plain enough to be kept."""
+        rows = _list_of(await self._ask("/Contract/available", {"live": False}), "contracts")
+        return [
+            {key: value for key in _FRONT_KEYS if isinstance(value := row.get(key), (str, int, float))}
+            for row in rows
+            if isinstance(row, Mapping)
+        ]
 
     async def _ask(self, path: str, body: dict[str, object]) -> dict[str, Any]:
         """An authorised request; one that is refused with 401 is made again after one login."""
@@ -177,6 +198,10 @@ def ends_s(token: str, now_s: float) -> float:
     if type(end) not in (int, float) or not 0 < end - now_s <= MAX_LIFE_S:
         return now_s + ASSUMED_LIFE_S
     return float(end)
+
+
+def _values(contract: Contract) -> list[object]:
+    return [contract.contract_id, contract.name, contract.price_increment]
 
 
 def front_contract(symbol: str, rows: list[Any]) -> Contract | None:

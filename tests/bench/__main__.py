@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from . import frames, latency, load, memory, reads, recovery, startup, worker
+from . import frames, http, latency, load, memory, reads, recovery, startup, worker
 from .machine import Machine
 from .row import Row, print_table, write_json
 
@@ -26,6 +26,7 @@ CASES: dict[str, Callable[[bool], Iterator[Row]]] = {
     "memory": memory.rows,
     "startup": startup.rows,
     "recovery": recovery.rows,
+    "http": http.rows,
     "load": load.rows,
 }
 

@@ -1,33 +1,60 @@
-"""engine/http.py: limits of the pool, and how failures are said."""
+"""engine/http.py: limits of the pool, what is sent again and when, and how failures are said."""
 
 import asyncio
 import gzip
+import zlib
 from collections.abc import Awaitable, Callable
+from email.utils import formatdate
 
 import aiohttp
 import pytest
 from aiohttp import web
 
+from engine.budget import BARS, OTHERS, Limit
 from engine.config import HttpSettings
-from engine.http import HttpPool, Unauthorised, VenueError, VenueRefusal
+from engine.http import HttpPool, Times, Unauthorised, VenueError, VenueRefusal
+from engine.retry import MAX_TRIES, READS
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 SECRET = "canary-token-0123456789"
+BARS_PATH = "/api/History/retrieveBars"
+WALL_S = 1_795_357_954.0
 
 
-def ask(handler: Handler, settings: HttpSettings | None = None, times: int = 1) -> tuple[HttpPool, list[object]]:
+class FakeTime:
+    """A clock that only sleeping moves; what was slept is noted."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+        self.slept: list[float] = []
+
+    async def sleep(self, seconds: float) -> None:
+        self.slept.append(seconds)
+        self.now_s += seconds
+        await asyncio.sleep(0)
+
+    def times(self) -> Times:
+        return Times(lambda: self.now_s, lambda: WALL_S + self.now_s - 1000.0, self.sleep)
+
+
+def ask(
+    handler: Handler,
+    settings: HttpSettings | None = None,
+    times: int = 1,
+    path: str = "/api/x",
+    clock: FakeTime | None = None,
+) -> tuple[HttpPool, list[object]]:
     """POST `times` at once to a server of one handler; the pool, and the answers or errors."""
 
     async def go() -> tuple[HttpPool, list[object]]:
         app = web.Application()
-        app.router.add_post("/api/x", handler)
-        app.router.add_post("/api/other", handler)
+        app.router.add_post("/api/{name:.+}", handler)
         runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
         await runner.setup()
         try:
             await web.TCPSite(runner, "127.0.0.1", 0).start()
-            url = f"http://127.0.0.1:{runner.addresses[0][1]}/api/x"
-            async with HttpPool(settings or HttpSettings()) as pool:
+            url = f"http://127.0.0.1:{runner.addresses[0][1]}{path}"
+            async with HttpPool(settings or HttpSettings(), clock.times() if clock else None) as pool:
                 calls = [pool.post(url, {"a": 1}, SECRET) for _ in range(times)]
                 answers: list[object] = list(await asyncio.gather(*calls, return_exceptions=True))
             return pool, answers
@@ -101,6 +128,193 @@ def test_an_answer_that_is_short_only_while_it_is_compressed() -> None:
         return web.Response(body=gzip.compress(b" " * (8 << 20)), headers={"Content-Encoding": "gzip"})
 
     assert "more than 64 KiB" in str(error_of(handler, HttpSettings(max_body_kib=64)))
+
+
+def spaces(size: int) -> bytes:
+    """A JSON object of that many bytes."""
+    return b"{" + b" " * (size - 2) + b"}"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "packed"), [("identity", bytes), ("gzip", gzip.compress), ("deflate", zlib.compress)]
+)
+@pytest.mark.parametrize(
+    ("size", "taken"), [(-1, True), (0, True), (1, False), (64 << 10, False), (63999 << 10, False)]
+)
+def test_the_limit_of_a_body(encoding: str, packed: Callable[[bytes], bytes], size: int, taken: bool) -> None:
+    body = packed(spaces((64 << 10) + size))
+
+    async def handler(request: web.Request) -> web.Response:
+        assert request.headers["Accept-Encoding"] == "gzip, deflate"
+        return web.Response(body=body, headers={"Content-Encoding": encoding})
+
+    if taken:
+        assert ask(handler, HttpSettings(max_body_kib=64))[1] == [{}]
+    else:
+        assert "more than 64 KiB" in str(error_of(handler, HttpSettings(max_body_kib=64)))
+
+
+@pytest.mark.parametrize(
+    ("encoding", "body", "said"),
+    [
+        ("gzip", gzip.compress(b"{}")[:-3], "a compressed body that is cut off"),
+        ("gzip", b"{}", "a body that cannot be decompressed"),
+        ("br", b"{}", "an encoding that was not asked for"),
+        ("gzip, gzip", gzip.compress(gzip.compress(b"{}")), "an encoding that was not asked for"),
+    ],
+)
+def test_bodies_that_cannot_be_unpacked(encoding: str, body: bytes, said: str) -> None:
+    async def handler(request: web.Request) -> web.Response:
+        return web.Response(body=body, headers={"Content-Encoding": encoding})
+
+    assert str(error_of(handler)).endswith(f"was answered with {said}")
+
+
+def answering(*answers: int | dict[str, str]) -> tuple[Handler, list[int]]:
+    """A handler that gives these statuses (or 429 with these headers) in turn, then {}; and a list it counts in."""
+    seen: list[int] = []
+
+    async def handler(request: web.Request) -> web.Response:
+        await request.read()
+        seen.append(len(seen))
+        if len(seen) > len(answers):
+            return web.json_response({})
+        answer = answers[len(seen) - 1]
+        if answer == 0:
+            assert request.transport is not None
+            request.transport.abort()
+        if isinstance(answer, dict):
+            return web.Response(status=429, headers=answer)
+        return web.Response(status=answer or 200)
+
+    return handler, seen
+
+
+@pytest.mark.parametrize("path", [f"/api{read}" for read in READS])
+@pytest.mark.parametrize("failure", [500, 503, 0])
+def test_a_read_is_made_again(path: str, failure: int) -> None:
+    clock = FakeTime()
+    handler, seen = answering(failure, failure)
+    pool, answers = ask(handler, path=path, clock=clock)
+    assert answers == [{}]
+    assert (pool.requests, pool.errors, pool.retries, len(seen)) == (3, 2, 2, 3)
+    assert 0.125 <= clock.slept[0] <= 0.25 <= clock.slept[1] <= 0.5
+
+
+def test_a_read_is_not_made_for_ever() -> None:
+    handler, seen = answering(*[502] * 10)
+    pool, (error,) = ask(handler, path="/api/Contract/search", clock=FakeTime())
+    assert str(error).endswith("/api/Contract/search was answered with status 502")
+    assert (pool.requests, pool.errors, len(seen)) == (MAX_TRIES, MAX_TRIES, MAX_TRIES)
+
+
+@pytest.mark.parametrize("path", ["Auth/loginKey", "Auth/validate", "Order/place", "Order/cancel", "Order/new", "x"])
+@pytest.mark.parametrize("failure", [500, 503, 0, {"Retry-After": "1"}])
+def test_anything_else_is_sent_once(path: str, failure: int | dict[str, str]) -> None:
+    handler, seen = answering(failure)
+    pool, (error,) = ask(handler, path=f"/api/{path}?again=/Contract/search", clock=FakeTime())
+    assert isinstance(error, VenueError)
+    assert (pool.requests, pool.retries, len(seen)) == (1, 0, 1)
+
+
+@pytest.mark.parametrize("status", [400, 401, 404, 409])
+def test_a_no_is_not_asked_for_again(status: int) -> None:
+    handler, seen = answering(status)
+    _, (error,) = ask(handler, path="/api/Contract/search", clock=FakeTime())
+    assert isinstance(error, VenueError)
+    assert len(seen) == 1
+
+
+@pytest.mark.parametrize(
+    ("header", "waited_s"),
+    [("3", 3.0), ("0", 0.0), (formatdate(WALL_S + 12, usegmt=True), 12.0), (formatdate(WALL_S - 9, usegmt=True), 0.0)],
+)
+def test_retry_after_is_waited_for(header: str, waited_s: float) -> None:
+    clock = FakeTime()
+    handler, seen = answering({"Retry-After": header})
+    pool, answers = ask(handler, path="/api/Contract/search", clock=clock)
+    assert answers == [{}]
+    assert len(seen) == 2
+    assert sum(clock.slept) == pytest.approx(waited_s, abs=0.26)
+    assert sum(clock.slept) >= waited_s - 1e-6
+    assert pool.delayed == (waited_s > 0.0)
+
+
+@pytest.mark.parametrize("headers", [{"Retry-After": "31"}, {"Retry-After": "999999999"}, {}, {"Retry-After": "soon"}])
+def test_what_is_longer_than_there_is_time_is_an_error_at_once(headers: dict[str, str]) -> None:
+    clock = FakeTime()
+    handler, seen = answering(headers)
+    _, (error,) = ask(handler, path="/api/Contract/search", clock=clock)
+    assert str(error).endswith("was answered with status 429")
+    assert (clock.slept, len(seen)) == ([], 1)
+
+
+def test_a_wish_for_quiet_is_for_all_of_the_same_budget_and_no_other() -> None:
+    async def use(pool: HttpPool, url: str) -> None:
+        with pytest.raises(VenueError, match="status 429"):
+            await pool.post(f"{url}/api/Contract/search", {}, SECRET)
+        with pytest.raises(VenueError, match=r"/api/Account/search was not sent: its budget has room in 50 s only"):
+            await pool.post(f"{url}/api/Account/search", {}, SECRET)
+        assert await pool.post(f"{url}{BARS_PATH}", {}, SECRET) == {}
+        assert (pool.requests, pool.errors) == (2, 1)
+
+    handler, seen = answering({"Retry-After": "50"})
+    with_pool(handler, FakeTime(), use)
+    assert len(seen) == 2
+
+
+def with_pool(handler: Handler, clock: FakeTime, use: Callable[[HttpPool, str], Awaitable[None]]) -> None:
+    async def go() -> None:
+        app = web.Application()
+        app.router.add_post("/{name:.+}", handler)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        try:
+            await web.TCPSite(runner, "127.0.0.1", 0).start()
+            async with HttpPool(HttpSettings(), clock.times()) as pool:
+                await use(pool, f"http://127.0.0.1:{runner.addresses[0][1]}")
+        finally:
+            await runner.cleanup()
+
+    asyncio.run(go())
+
+
+@pytest.mark.parametrize(("path", "limit"), [(BARS_PATH, BARS), ("/api/Order/place", OTHERS)])
+def test_the_request_above_the_budget_waits_its_turn(path: str, limit: Limit) -> None:
+    clock, came_s = FakeTime(), []
+
+    async def handler(request: web.Request) -> web.Response:
+        came_s.append(clock.now_s)
+        return web.json_response({})
+
+    async def use(pool: HttpPool, url: str) -> None:
+        clock.now_s = 1000.0
+        for _ in range(limit.requests):
+            await pool.post(url + path, {})
+        clock.now_s = 1000.0 + limit.window_s - 2.0
+        await asyncio.gather(*(pool.post(url + path, {}) for _ in range(4)))
+        assert (pool.requests, pool.delayed) == (limit.requests + 4, 4)
+
+    with_pool(handler, clock, use)
+    assert came_s == [1000.0] * limit.requests + [1000.0 + limit.window_s] * 4
+    assert clock.slept == [2.0]
+
+
+def test_a_caller_who_is_cancelled_while_it_waits_gives_its_turn_on() -> None:
+    async def use(pool: HttpPool, url: str) -> None:
+        for _ in range(BARS.requests):
+            await pool.post(url + BARS_PATH, {})
+        clock.now_s += 25.0
+        callers = [asyncio.ensure_future(pool.post(url + BARS_PATH, {})) for _ in range(3)]
+        callers[0].cancel()
+        answers = await asyncio.gather(*callers, return_exceptions=True)
+        assert isinstance(answers[0], asyncio.CancelledError)
+        assert answers[1:] == [{}, {}]
+
+    clock = FakeTime()
+    handler, seen = answering()
+    with_pool(handler, clock, use)
+    assert len(seen) == BARS.requests + 2
 
 
 def test_no_answer_in_time() -> None:

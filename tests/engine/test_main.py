@@ -13,8 +13,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.__main__ import read_job
-from engine.config import KEY_VARIABLE, USER_VARIABLE, ConfigError, Settings, load
+from engine.__main__ import boottime_ns, keep_time, read_job
+from engine.cache import Caches
+from engine.clock import Clock
+from engine.config import KEY_VARIABLE, USER_VARIABLE, ConfigError, HttpSettings, Settings, load
+from engine.http import HttpPool
+from engine.page import Page
 from shm import layout, segment
 from shm.layout import Kind, Reason, Record
 from shm.life import LifeLock, is_held
@@ -184,6 +188,24 @@ def test_refusals(shm_root: Path, engine_name: str) -> None:
         assert "MES.ring is not there" in await refused(whole)
 
     with_venue(play)
+
+
+def test_what_is_kept_and_asked_is_counted_on_the_page() -> None:
+    async def go() -> None:
+        page, caches, pool = Page(np.zeros(layout.ENGINE_BYTES // 8, layout.WORDS)), Caches(), HttpPool(HttpSettings())
+        caches.market_data.get("nothing")
+        caches.instruments.put("k", 1)
+        assert caches.instruments.get("k") == 1
+        pool.retries, pool.delayed = 7, 8
+        ticking = asyncio.ensure_future(keep_time(Clock([], page, boottime_ns), pool, caches, page))
+        await until(lambda: page.read("heartbeat"), "a tick")
+        ticking.cancel()
+        counted = [
+            page.read(name) for name in ("market_data_misses", "instrument_hits", "http_retries", "http_delayed")
+        ]
+        assert counted == [1, 1, 7, 8]
+
+    asyncio.run(go())
 
 
 @pytest.mark.parametrize("key", ["settings", "generation", "folder", "supervisor_pid"])

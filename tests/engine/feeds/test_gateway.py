@@ -131,6 +131,64 @@ def test_a_contract_that_the_search_cuts_off_is_found_in_the_whole_list() -> Non
     with_gateway(use)
 
 
+def test_what_an_id_names_is_asked_for_once_and_a_search_each_time() -> None:
+    async def use(venue: FakeVenue, gateway: Gateway, later: list[float]) -> None:
+        mnq, mes = (
+            SymbolSettings("MNQ", contract="CON.F.US.MNQ.Z26"),
+            SymbolSettings("MES", contract="CON.F.US.MES.Z26"),
+        )
+        found = [await gateway.contract(mnq) for _ in range(3)]
+        assert found == [found[0]] * 3
+        front = await gateway.contract(SymbolSettings("MES"))
+        assert await gateway.contract(mes) == front  # the search has told
+        assert await gateway.contract(SymbolSettings("MES")) == front
+        asked = ["Contract/searchById", "Contract/search", "Contract/search"]
+        assert names(venue)[1:] == asked
+        assert (gateway.caches.instruments.hits, gateway.caches.instruments.misses) == (3, 1)
+
+    with_gateway(use)
+
+
+def test_a_contract_that_is_not_there_is_asked_for_again() -> None:
+    async def use(venue: FakeVenue, gateway: Gateway, later: list[float]) -> None:
+        settings = SymbolSettings("MNQ", contract="CON.F.US.MNQ.H27")
+        with pytest.raises(VenueRefusal):
+            await gateway.contract(settings)
+        venue.contracts.append({"id": "CON.F.US.MNQ.H27", "name": "MNQH7", "tickSize": 0.25, "activeContract": True})
+        assert (await gateway.contract(settings)).name == "MNQH7"
+
+    with_gateway(use)
+
+
+def test_instruments_that_need_the_whole_list_share_one() -> None:
+    async def use(venue: FakeVenue, gateway: Gateway, later: list[float]) -> None:
+        venue.search_finds = False
+        await gateway.token()
+        found = await asyncio.gather(*(gateway.contract(SymbolSettings(symbol)) for symbol in ("MNQ", "MES", "MNQ")))
+        assert [contract.name for contract in found] == ["MNQZ6", "MESZ6", "MNQZ6"]
+        assert names(venue).count("Contract/available") == 1
+        assert (await gateway.contract(SymbolSettings("MES"))).name == "MESZ6"
+        assert names(venue).count("Contract/available") == 1
+        assert gateway.caches.market_data.joined + gateway.caches.market_data.hits == 3
+
+    with_gateway(use)
+
+
+def test_no_secret_is_in_what_is_kept() -> None:
+    async def use(venue: FakeVenue, gateway: Gateway, later: list[float]) -> None:
+        venue.search_finds = False
+        held = await gateway.token()
+        await gateway.contract(SymbolSettings("MNQ"))
+        await gateway.contract(SymbolSettings("MNQ", contract="CON.F.US.MNQ.Z26"))
+        kept = [cache._store for cache in (gateway.caches.instruments, gateway.caches.market_data)]
+        assert all(kept)
+        text = repr([list(store.items()) for store in kept])
+        assert "MNQ" in text
+        assert not any(piece in text for piece in (held, *held.split("."), API_KEY))
+
+    with_gateway(use)
+
+
 def row(contract_id: str, name: str, active: object = True) -> dict[str, Any]:
     return {"id": contract_id, "name": name, "tickSize": 0.25, "activeContract": active}
 
