@@ -1,10 +1,13 @@
 """The simulator as a process: its job as one JSON object on stdin, its address as one JSON line on stdout.
 
     {"port": 0, "seed": 7, "rate_entries_per_s": 6000.0, "symbols": ["MNQ"], "flow": null, "pace": null,
-     "crossed": false, "truth_folder": "…", "user_name": "…", "api_key_sha256": "…", "supervisor_pid": null}
+     "crossed": false, "truth_folder": "…", "user_name": "…", "api_key_sha256": "…", "supervisor_pid": null,
+     "bursts": false, "deflate": false, "token_lifetime_s": 86400}
 
 `rate_entries_per_s` is over all generated contracts together. `flow` is a capture for the contract that it holds;
-`pace` is how many times faster than recorded, null for as fast as the clients take it. The job holds no secret.
+`pace` is how many times faster than recorded, null for as fast as the clients take it. The last line's keys may be
+left out: `bursts` has generated flow come with quiet hours and bursts of ten times the mean (schedule.py), `deflate`
+agrees to permessage-deflate, and a token lives for `token_lifetime_s`. The job holds no secret.
 It serves until SIGTERM, and dies with its supervisor.
 """
 
@@ -31,9 +34,9 @@ from .gateway import AccessLog, Gateway
 from .generated import generate
 from .recorded import CaptureError, read_flow
 from .rules import checkpoints
-from .schedule import Schedule
+from .schedule import BURSTS, Schedule
 from .sender import Sender
-from .tokens import Tokens
+from .tokens import LIFETIME_S, Tokens
 
 MAX_RATE = 200_000.0
 RECORDED_SYMBOL = "ES"  # the contract of the captures that we know
@@ -61,6 +64,9 @@ class Job:
     user_name: str
     api_key_sha256: str
     supervisor_pid: int | None
+    bursts: bool = False
+    deflate: bool = False
+    token_lifetime_s: int = LIFETIME_S
 
     @classmethod
     def read(cls, text: str) -> "Job":
@@ -79,6 +85,8 @@ class Job:
             raise BadJob(f"a recorded flow is one of {RECORDED_SYMBOL}: have it among the symbols")
         if job.pace is not None and not job.pace > 0:
             raise BadJob(f"a pace is above 0, not {job.pace}")
+        if type(job.token_lifetime_s) is not int or job.token_lifetime_s < 1:
+            raise BadJob(f"a token lives for 1 whole second or more, not {job.token_lifetime_s}")
         return job
 
 
@@ -112,12 +120,14 @@ def build(job: Job) -> Gateway:
         channels[symbol] = Channel(flow, marks, logs[symbol], time.time_ns())
         if flow.loops:
             rate = job.rate_entries_per_s / generated
-            schedules[symbol] = Schedule(flow, rate, lead=_LEAD_ENTRIES * i / len(flows))
+            rhythm = BURSTS if job.bursts else None
+            schedules[symbol] = Schedule(flow, rate, lead=_LEAD_ENTRIES * i / len(flows), rhythm=rhythm)
         else:
             schedules[symbol] = Schedule(flow, float("inf") if job.pace is None else job.pace * 1e9)
     served = {flow.contract.symbol: flow.contract for flow in flows}
     listed = [served.get(symbol, contract) for symbol, contract in CONTRACTS.items()]
-    return Gateway(listed, Sender(channels, schedules), Tokens(job.user_name, job.api_key_sha256))
+    tokens = Tokens(job.user_name, job.api_key_sha256, job.token_lifetime_s)
+    return Gateway(listed, Sender(channels, schedules), tokens, job.deflate)
 
 
 async def serve(job: Job) -> None:

@@ -10,6 +10,7 @@ import numpy as np
 from shm.compiled import allocating_kernel
 
 from . import frames
+from .bars import SentBars
 from .book import Checkpoints, book_after
 from .flow import ENTRY, RECORD, Dom, Flow, Ints, Kind, Rows
 from .frames import Bytes
@@ -38,6 +39,8 @@ class Channel:
         self.flow = flow
         self.contract = flow.contract
         self.log = log
+        self.bars = SentBars(flow)
+        self.start_s = now_ns // 1_000_000_000
         self.position = 0  # records sent, over all loops
         self._marks = marks
         self._frames = frames.build_flow(flow)
@@ -58,6 +61,8 @@ class Channel:
     def advance(self, n: int, now_ns: int) -> None:
         """Stamp the next `n` records, at most MAX_RUN, as sent now. Copy them to every client before the next call."""
         log, n_flow = self.log, len(self.flow)
+        if log.count + n - self.bars.row > LOG_ROWS // 2:  # long before the ring takes the rows away
+            self.bars.take(log)
         first_ns = max(now_ns // 100 * 100, log.last_ns + 100)
         _stamp_run(log.stamps, log.records, log.count, self.position % n_flow, n, n_flow, first_ns)
         log.commit(log.count + n, first_ns + 100 * (n - 1))

@@ -97,17 +97,13 @@ def checkpoints(flow: Flow) -> Checkpoints:
     kinds = np.ascontiguousarray(flow.records["kind"])
     firsts = np.ascontiguousarray(flow.records["first"])
     counts = np.ascontiguousarray(flow.records["entries"])
-    depth = np.repeat(kinds, counts) == Kind.DEPTH
     doms = np.ascontiguousarray(flow.entries["type"])
     sizes = np.ascontiguousarray(flow.entries["size"])
-    booked = flow.entries["price"][depth & (doms != 6)]
-    low = min(int(part.min()) for part in (booked, flow.opening_bids[:, 0], flow.opening_asks[:, 0]) if len(part))
-    high = max(int(part.max()) for part in (booked, flow.opening_bids[:, 0], flow.opening_asks[:, 0]) if len(part))
-    places = flow.entries["price"] - low
+    low, width, places = placed(flow)
     starts = np.zeros((-(-len(kinds) // CHECKPOINT_RECORDS) + 2, 2), np.int64)
     levels = np.zeros((0, 2), np.int64)
     for _ in range(2):  # once to count, once to write
-        bids, asks, tops = window(flow.opening_bids, flow.opening_asks, low, high - low + 1)
+        bids, asks, tops = window(flow.opening_bids, flow.opening_asks, low, width)
         used = _walk(
             kinds, firsts, counts, doms, places, sizes, bids, asks, tops, CHECKPOINT_RECORDS, starts[:-1], levels
         )
@@ -116,6 +112,16 @@ def checkpoints(flow: Flow) -> Checkpoints:
     starts[-1] = used
     levels[:, 0] += low
     return Checkpoints(starts, levels)
+
+
+def placed(flow: Flow) -> tuple[int, int, Ints]:
+    """The lowest price of the window that holds all levels of a flow, its width, and the place of each entry."""
+    depth = np.repeat(flow.records["kind"], flow.records["entries"]) == Kind.DEPTH
+    booked = flow.entries["price"][depth & (flow.entries["type"] != 6)]
+    parts = [part for part in (booked, flow.opening_bids[:, 0], flow.opening_asks[:, 0]) if len(part)]
+    low = min(int(part.min()) for part in parts)
+    high = max(int(part.max()) for part in parts)
+    return low, high - low + 1, flow.entries["price"] - low
 
 
 def window(bids: Ints, asks: Ints, low: int, width: int) -> tuple[Ints, Ints, Ints]:

@@ -28,6 +28,7 @@ class Tokens:
 
     user_name: str
     api_key_sha256: str
+    lifetime_s: int = LIFETIME_S
     _secret: bytes = field(default_factory=lambda: secrets.token_bytes(32), repr=False)
     _revoked: set[str] = field(default_factory=set, repr=False)
 
@@ -40,19 +41,23 @@ class Tokens:
     def issue(self, now_s: int) -> str:
         """A new token; older ones stay good."""
         head = _coded(json.dumps({"alg": "HS256", "typ": "JWT"}).encode())
-        claims = {"sub": self.user_name, "jti": secrets.token_hex(8), "exp": now_s + LIFETIME_S}
+        claims = {"sub": self.user_name, "jti": secrets.token_hex(8), "exp": now_s + self.lifetime_s}
         body = f"{head}.{_coded(json.dumps(claims).encode())}"
         return f"{body}.{self._signature(body)}"
 
-    def is_good(self, token: str, now_s: int) -> bool:
+    def is_good(self, token: str, now_s: float) -> bool:
         """Ours, not expired, not revoked."""
+        return token not in self._revoked and self.expires_s(token) > now_s
+
+    def expires_s(self, token: str) -> int:
+        """When a token of ours expires, in seconds of the epoch; 0 if it is not ours."""
         body, _, signature = token.rpartition(".")
-        if len(token) > MAX_TOKEN_CHARACTERS or not token.isascii() or token in self._revoked:
-            return False
+        if len(token) > MAX_TOKEN_CHARACTERS or not token.isascii():
+            return 0
         if not hmac.compare_digest(signature, self._signature(body)):
-            return False
+            return 0
         claims = json.loads(_decoded(body.partition(".")[2]))  # signed by us, so it is what we wrote
-        return bool(claims["exp"] > now_s)
+        return int(claims["exp"])
 
     def revoke(self, token: str) -> None:
         """End a token that `is_good` said yes to; a test venue's logouts are few enough to keep them all."""

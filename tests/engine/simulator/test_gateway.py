@@ -100,9 +100,9 @@ def test_a_bad_token_opens_no_hub(tmp_path: Path) -> None:
 def test_a_wrong_handshake_is_refused(tmp_path: Path) -> None:
     async def story(venue: Venue) -> None:
         async with venue.connected(hello=False) as client:
-            await client.say(protocol="messagepack", version=1)
+            await client.say(protocol="xml", version=1)
             [answer] = await client.hear()
-            assert "messagepack" in answer["error"]
+            assert "xml" in answer["error"]
             assert (await client.socket.receive(LIMIT_S)).type is aiohttp.WSMsgType.CLOSE
 
     play(tmp_path, story)

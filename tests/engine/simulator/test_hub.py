@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from engine.simulator.flow import Kind
-from engine.simulator.hub import MAX_TAIL_CHARACTERS, Change, Hub, Reply
+from engine.simulator.hub import MAX_TAIL_BYTES, Change, Hub, Reply
 
 CONTRACT = "CON.F.US.MNQ.Z26"
 HELLO = '{"protocol":"json","version":1}\x1e'
@@ -30,7 +30,14 @@ def error_of(reply: Reply | Change) -> str:
 
 
 @pytest.mark.parametrize(
-    "hello", ['{"protocol":"messagepack","version":1}', '{"protocol":"json","version":0}', "[]", "x"]
+    "hello",
+    [
+        '{"protocol":"xml","version":1}',
+        '{"protocol":"messagepack","version":2}',
+        '{"protocol":"json","version":0}',
+        "[]",
+        "x",
+    ],
 )
 def test_a_wrong_handshake_is_answered_and_closed(hello: str) -> None:
     [reply] = Hub(frozenset()).receive(hello + "\x1e")
@@ -99,7 +106,7 @@ def test_what_is_no_record_closes_the_connection(hub: Hub, bad: str) -> None:
     assert json.loads(reply.text[:-1])["type"] == 7
 
 
-@pytest.mark.parametrize(("length", "closes"), [(MAX_TAIL_CHARACTERS, False), (MAX_TAIL_CHARACTERS + 1, True)])
+@pytest.mark.parametrize(("length", "closes"), [(MAX_TAIL_BYTES, False), (MAX_TAIL_BYTES + 1, True)])
 def test_a_record_without_end_has_a_limit(hub: Hub, length: int, closes: bool) -> None:
     actions = hub.receive("x" * length)
     assert bool(actions) == closes

@@ -11,7 +11,8 @@ from typing import Any
 
 import pytest
 
-from engine.simulator.__main__ import BadJob, Job
+from engine.simulator.__main__ import BadJob, Job, build
+from engine.simulator.schedule import BURSTS
 from tests.engine.simulator.venue import job
 
 TOP = Path(__file__).resolve().parents[3]
@@ -67,6 +68,14 @@ def test_a_port_in_use_is_one_sentence(tmp_path: Path) -> None:
     assert errors == ""
 
 
+def test_bursts_and_a_tokens_lifetime_come_from_the_job(tmp_path: Path) -> None:
+    plain = build(job(tmp_path / "plain"))
+    bursting = build(job(tmp_path / "bursting", bursts=True, token_lifetime_s=5))
+    for gateway, rhythm in ((plain, None), (bursting, BURSTS)):
+        assert {schedule.rhythm for schedule in gateway.sender._schedules.values()} == {rhythm}
+    assert [gateway._tokens.lifetime_s for gateway in (plain, bursting)] == [24 * 3600, 5]
+
+
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
@@ -76,6 +85,8 @@ def test_a_port_in_use_is_one_sentence(tmp_path: Path) -> None:
         ({"rate_entries_per_s": 200_001}, "rate"),
         ({"pace": 0}, "pace"),
         ({"colour": "red"}, "colour"),
+        ({"token_lifetime_s": 0}, "token"),
+        ({"token_lifetime_s": 1.5}, "token"),
         ({"flow": "x.dbn", "symbols": ["MNQ"]}, "ES"),
     ],
 )

@@ -8,7 +8,7 @@ import pytest
 from engine.simulator.contracts import CONTRACTS
 from engine.simulator.flow import Flow, Kind
 from engine.simulator.generated import generate
-from engine.simulator.schedule import Schedule
+from engine.simulator.schedule import BURSTS, Rhythm, Schedule
 
 
 @pytest.fixture(scope="module")
@@ -50,3 +50,31 @@ def test_without_a_pace_everything_is_due(flow: Flow) -> None:
     assert schedule.due(0.0) == len(flow)
     assert schedule.due_at(5) == 0.0
     assert schedule.due_at(len(flow)) == float("inf")
+
+
+def test_bursts_are_ten_times_the_mean_and_the_mean_is_kept(flow: Flow) -> None:
+    rate = 1000.0
+    schedule, steady = Schedule(flow, rate, rhythm=BURSTS), Schedule(flow, rate)
+    for cycles in (1, 4):
+        assert abs(schedule.due(cycles * BURSTS.cycle_s) - steady.due(cycles * BURSTS.cycle_s)) <= 20
+    tenths = [BURSTS.mean_s((i + 1) / 10) - BURSTS.mean_s(i / 10) for i in range(10 * round(BURSTS.cycle_s))]
+    assert max(tenths) == pytest.approx(1.0)
+    assert min(tenths) == pytest.approx(0.001)
+    assert sum(step == pytest.approx(1.0) for step in tenths) == 60
+
+
+def test_a_rhythm_and_its_inverse(flow: Flow) -> None:
+    for second in range(-50, 500):
+        assert BURSTS.elapsed_s(BURSTS.mean_s(second + 0.3)) == pytest.approx(second + 0.3)
+    schedule = Schedule(flow, 100.0, lead=2.5, rhythm=BURSTS)
+    due = [schedule.due_at(record) for record in range(3 * len(flow))]
+    assert due == sorted(due)
+    for record in range(1, 3 * len(flow), 17):
+        assert schedule.due(due[record] + 1e-6) > record
+        assert schedule.due(due[record] - 1e-6) <= record
+
+
+@pytest.mark.parametrize("steps", [((1.0, 2.0),), ((1.0, 2.0), (1.0, 0.0)), ((2.0, 1.0), (-1.0, 1.0))])
+def test_a_rhythm_that_stands_still_or_loses_the_mean_is_refused(steps: tuple[tuple[float, float], ...]) -> None:
+    with pytest.raises(ValueError, match="rhythm"):
+        Rhythm(steps)

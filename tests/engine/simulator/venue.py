@@ -137,10 +137,12 @@ class Venue:
         return str(answer["token"])
 
     @asynccontextmanager
-    async def connected(self, hello: bool = True) -> AsyncIterator[Client]:
+    async def connected(
+        self, hello: bool = True, hub: str = "market", query: str = "", deflate_bits: int = 0
+    ) -> AsyncIterator[Client]:
         token = await self.login()
-        url = f"{self.url}/hubs/market?access_token={token}"
-        async with self.session.ws_connect(url, max_msg_size=1 << 20) as socket:
+        url = f"{self.url}/hubs/{hub}?access_token={token}{query}"
+        async with self.session.ws_connect(url, max_msg_size=1 << 20, compress=deflate_bits) as socket:
             client = Client(socket)
             if hello:
                 await client.say(protocol="json", version=1)
