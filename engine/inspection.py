@@ -248,7 +248,7 @@ def _book_checks(segment: Segment) -> list[Check]:
     return [
         _cells_check(segment),
         _slots_check(segment),
-        _rows_check("tape", segment.array("tape"), control, layout.TAPE_INTENT, ("sequence", "index")),
+        _rows_check("tape", segment.array("tape"), control, layout.TAPE_INTENT, ("sequence", "place")),
         _rows_check("quotes", segment.array("quotes"), control, layout.QUOTE_INTENT, ("sequence",)),
     ]
 

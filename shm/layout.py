@@ -314,7 +314,7 @@ SLOT = np.dtype([("begin", "<u8"), ("end", "<u8"), ("spare", "<i8", (6,)), ("sta
 TRADE = np.dtype(
     [
         ("sequence", "<i8"),  # of the ring record it came in, and
-        ("index", "<i8"),  # its place there: the key by which a successor skips what is written
+        ("place", "<i8"),  # its place there: the key by which a successor skips what is written
         ("venue_ns", "<i8"),
         ("recv_ns", "<i8"),
         ("price", "<i8"),

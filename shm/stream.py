@@ -193,7 +193,7 @@ class Tape(Stream[Trade]):
 
     def _priced(self, raw: Rows, scale: Scale) -> Rows:
         priced = np.empty(len(raw), PRICED_TRADE)
-        for name in ("side", "venue_ns", "recv_ns", "sequence", "index"):
+        for name in ("side", "venue_ns", "recv_ns", "sequence", "place"):
             priced[name] = raw[name]
         priced["price_ticks"] = raw["price"]
         priced["size_units"] = raw["size"]
@@ -203,8 +203,8 @@ class Tape(Stream[Trade]):
 
     def _values(self, raw: Rows, scale: Scale) -> list[Trade]:
         return [
-            Trade(scale.price(price), scale.size(size), side, venue_ns, recv_ns, sequence, index, price, size)
-            for sequence, index, venue_ns, recv_ns, price, size, side, _ in raw.tolist()
+            Trade(scale.price(price), scale.size(size), side, venue_ns, recv_ns, sequence, place, price, size)
+            for sequence, place, venue_ns, recv_ns, price, size, side, _ in raw.tolist()
         ]
 
 

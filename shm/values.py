@@ -28,7 +28,7 @@ PRICED_TRADE = np.dtype(
         ("venue_ns", "<i8"),
         ("recv_ns", "<i8"),
         ("sequence", "<i8"),
-        ("index", "<i8"),
+        ("place", "<i8"),
         ("price_ticks", "<i8"),
         ("size_units", "<i8"),
     ]

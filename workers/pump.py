@@ -118,7 +118,7 @@ def _append_trades(m: Memory, n: int) -> bool:
     for i in range(n):
         row = m.tape[(first + i) & (len(m.tape) - 1)]
         row.sequence = s.sequence
-        row.index = i
+        row.place = i
         row.venue_ns = m.rows[i].venue_ns
         row.recv_ns = s.recv_ns
         row.price = m.rows[i].price // s.price_increment

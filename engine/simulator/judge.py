@@ -80,7 +80,7 @@ class _Witness:
         # The prints before the tape was opened count as well, as far as they are still there.
         trades = instrument.status().trades
         early = self._tape.last(MAX_TAPE_ROWS)
-        self._judged_to = (int(early["sequence"][-1]), int(early["index"][-1])) if len(early) else (-1, -1)
+        self._judged_to = (int(early["sequence"][-1]), int(early["place"][-1])) if len(early) else (-1, -1)
         seen = _columns(early["venue_ns"], early["price_ticks"], early["size_units"], early["side"])
         if trades > len(early):  # it does not begin with the first print: neither can we
             seen = self._begin_with_whole_record(seen)
@@ -133,8 +133,8 @@ class _Witness:
                 continue  # what it lost shows in `lost`, with the next rows
             if not len(rows):
                 return
-            sequence, index = self._judged_to
-            rows = rows[(rows["sequence"] > sequence) | ((rows["sequence"] == sequence) & (rows["index"] > index))]
+            sequence, place = self._judged_to
+            rows = rows[(rows["sequence"] > sequence) | ((rows["sequence"] == sequence) & (rows["place"] > place))]
             seen = _columns(rows["venue_ns"], rows["price"], rows["size"], rows["side"])
             if self._tape.lost > self._tape_lost:
                 self.counts.unread_prints += self._tape.lost - self._tape_lost

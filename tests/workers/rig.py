@@ -98,7 +98,7 @@ class Rig:
         count = int(self.memory.control[layout.TAPE_COUNT])
         kept = len(self.memory.tape)
         rows = [self.memory.tape[i % kept] for i in range(max(0, count - kept), count)]
-        return [tuple(int(row[f]) for f in ("sequence", "index", "price", "size", "side")) for row in rows]  # type: ignore[misc]
+        return [tuple(int(row[f]) for f in ("sequence", "place", "price", "size", "side")) for row in rows]  # type: ignore[misc]
 
 
 def stamp(n: int) -> str:
