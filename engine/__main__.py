@@ -41,8 +41,6 @@ from .router import Lane, Router
 MAX_JOB_BYTES: Final = 1 << 20
 _SOURCE: Final = "the job of the engine"
 
-_log = logging.getLogger("engine")
-
 
 @dataclass(frozen=True, slots=True)
 class Job:

@@ -22,7 +22,6 @@ _CELL_BYTES = layout.CELL.itemsize
 _CELL_WORDS = layout.CELL.itemsize // 8
 _STATE_AT = layout.CELL.fields["state"][1]  # type: ignore[index]
 _STATE_BYTES = layout.STATE.itemsize
-_LEVEL_BYTES = layout.LEVEL.itemsize
 _PUBLISHED = layout.PUBLISHED
 _THROUGH = layout.THROUGH_NS
 _WAKE = layout.WAKE

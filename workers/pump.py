@@ -15,7 +15,7 @@ from shm.atomics import boottime_ns, load_acquire, store_relaxed, store_release
 from shm.cells import count_latency, move_through, pay_owed_wake, publish_cell, wake_readers
 from shm.checkpoint import write_slot
 from shm.compiled import kernel, kernel_part
-from shm.layout import Bytes, Reason, Record, Rows, State, Words
+from shm.layout import Bytes, Reason, Record, Rows, Words
 from shm.ring import AFTER, AT, KIND, RECV, SEQUENCE, SIZE, WALL, park, peek, release
 from shm.rows import announce, commit
 
@@ -49,14 +49,12 @@ _RECORD_DATA = int(Record.DATA)
 _RECORD_CHUNK = int(Record.CHUNK)
 _RECORD_CLOCK = int(Record.CLOCK)
 _RECORD_GAP = int(Record.GAP)
-_RECORD_CONFIG = int(Record.CONFIG)
 _EVENT_DEPTH = decoded.EVENT_DEPTH
 _EVENT_TRADE = decoded.EVENT_TRADE
 _OP_OFF_GRID = int(decoded.Op.OFF_GRID)
 _REFUSED = int(Reason.REFUSED)
 _QUARANTINED = int(Reason.QUARANTINED)
 _OFF_GRID = int(Reason.OFF_GRID)
-_LIVE = int(State.LIVE)
 _TAIL = layout.TAIL
 _BEGUN = layout.BEGUN
 _HEARTBEAT = layout.HEARTBEAT

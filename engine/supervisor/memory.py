@@ -17,7 +17,6 @@ from ..config import SymbolSettings
 from .errors import CannotStart
 
 SUPERVISOR_LOCK = "supervisor.lock"
-ENGINE_LOCK = "engine.lock"
 
 _LEFTOVER_WAIT_S = 5.0  # the orphans of a killed supervisor end within that
 _LEFTOVER_POLL_S = 0.005

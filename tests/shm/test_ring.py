@@ -14,7 +14,6 @@ CAPACITY = MIN_RING_BYTES
 GENERATION = 3
 FIRST = GENERATION << 40
 EIGHTH, HALF = CAPACITY // 8, CAPACITY // 2
-GAP_BYTES = 40 + 40  # header; four numbers and the zeros behind them
 
 
 class Pair:

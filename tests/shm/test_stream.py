@@ -25,22 +25,6 @@ def engine(tmp_path: Path) -> Iterator[PlainEngine]:
         yield engine
 
 
-@pytest.fixture
-def market(engine: PlainEngine) -> Iterator[Market]:
-    with attach(root=engine.root) as market:
-        yield market
-
-
-@pytest.fixture
-def writer(engine: PlainEngine) -> PlainWriter:
-    return engine.writers["MNQ"]
-
-
-@pytest.fixture
-def mnq(market: Market) -> Instrument:
-    return market["MNQ"]
-
-
 def _fill(writer: PlainWriter, first: int, last: int) -> None:
     """Trades `first` to `last` (exclusive); row n has price and sequence n."""
     for n in range(first, last):

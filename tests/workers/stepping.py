@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 _LIBC = ctypes.CDLL(None, use_errno=True)
 _LIBC.ptrace.restype = ctypes.c_long
-_SINGLESTEP, _CONT, _SEIZE, _INTERRUPT = 9, 7, 0x4206, 0x4207
+_SINGLESTEP, _SEIZE, _INTERRUPT = 9, 0x4206, 0x4207
 
 
 def _ptrace(request: int, pid: int, data: int = 0) -> None:
