@@ -1,22 +1,26 @@
 """Several instruments in one process: each has the book that it has alone, none waits for more than one batch."""
 
+import os
 import random
+import signal
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 
-from shm import layout
-from shm.layout import Reason, State
+from shm import bell, layout, segment
+from shm.layout import Kind, Reason, State
+from shm.registry import generation_folder
 from shm.ring import RingWriter
 from tests.waiting import wait_for
 from tests.workers import rig
 from tests.workers.rig import Rig, depth, snapshot, trades
-from workers import pump
-from workers.job import Task
+from workers import pump, shared, worker
+from workers.job import Job, Task
 from workers.shared import Shared
 from workers.worker import Worker
 
@@ -61,6 +65,11 @@ class Together:
             self.loop.stop()
             thread.join(LIMIT_S)
             assert not thread.is_alive()
+
+
+def await_size(of: Rig, size: int) -> None:
+    """Wait until the best bid is shown with this size."""
+    wait_for(lambda: of.published(layout.BID)[0][1] == size, LIMIT_S, "what was sent")
 
 
 @pytest.fixture
@@ -196,13 +205,14 @@ def test_on_a_stop_every_ring_is_emptied_and_checkpointed() -> None:
 
 def test_any_ring_wakes_the_sleeping_loop() -> None:
     together = Together()
+    together.drain()
     with together.running():
         for n in range(2, 12):
             for each in together.rigs:
                 wait_for(lambda: together.words(layout.PARKED) == [1, 1, 1], LIMIT_S, "the sleep")
                 each.send(depth([(2, 20999.75, n)], n))
                 each.engine.publish()
-                wait_for(lambda one=each, n=n: one.published(layout.BID)[0][1] == n, LIMIT_S, "what was sent")  # type: ignore[misc]
+                await_size(each, n)
     assert int(together.bell[0]) > 0
     assert together.words(layout.PARKED) == [0, 0, 0]
 
@@ -210,19 +220,53 @@ def test_any_ring_wakes_the_sleeping_loop() -> None:
 def test_the_spin_of_one_instrument_looks_at_all_rings() -> None:
     """While it spins nobody has to be woken."""
     together = Together(spin_us=SPIN_US)
+    together.drain()
     woken: list[bool] = []
     with together.running():
         for n in range(2, 12):
             for each in together.rigs[1:]:
-                beats = together.words(layout.HEARTBEAT)
-                wait_for(
-                    lambda one=each: one.memory.notes[pump.POSITION] == one.memory.ring[layout.TAIL], LIMIT_S, "rest"
-                )  # type: ignore[misc]
                 each.send(depth([(2, 20999.75, n)], n))
                 woken.append(each.engine.publish())
-                wait_for(lambda one=each, n=n: one.published(layout.BID)[0][1] == n, LIMIT_S, "what was sent")  # type: ignore[misc]
-                assert together.words(layout.HEARTBEAT) > beats
+                await_size(each, n)
         together.loop.stop()
         together.rigs[0].engine.gap(Reason.CLOSED)  # ends the last spin
         together.rigs[0].engine.publish()
     assert not any(woken)
+
+
+def test_a_worker_process_compiles_nothing_that_the_fork_server_has_not(shm_root: Path) -> None:
+    """It could not: compiling takes seconds, and it would begin with all that a fork shares."""
+    place = generation_folder(shm_root, 1)
+    place.mkdir()
+    regions = layout.ring_regions(layout.MIN_RING_BYTES), layout.book_regions(8, 16)
+    for symbol in "AB":
+        segment.create(place / f"{symbol}.ring", Kind.RING, regions[0], generation=1, symbol=symbol)
+        segment.create(place / f"{symbol}.book", Kind.BOOK, regions[1], generation=1, symbol=symbol)
+    segment.create(place / "changed", Kind.CHANGED, layout.changed_regions(), generation=1)
+    rung: Any = segment.create(place / "both.bell", Kind.BELL, layout.bell_regions(), generation=1).array("words")
+    ring: Any = segment.attach(place / "B.ring", Kind.RING, writable=True, generation=1, symbol="B").array("words")
+    writer = RingWriter(ring, 1, bell=rung)
+    job = Job("both", -1, True, str(shm_root), 1, str(shm_root), 0, tuple(Task(s, 8, 1000, 0, ()) for s in "AB"))
+    kernels: list[Any] = [bell.park, shared.look, shared.rest, pump.pump, pump.end_turn, pump.checkpoint]
+
+    def act() -> None:
+        """What the engine and the supervisor do meanwhile."""
+        wait_for(lambda: ring[layout.PARKED] != 0, LIMIT_S, "the sleep")
+        writer.configure(rig.config())
+        writer.push(depth([(2, 21000.0, 1)], 2).replace('"price"', '"pr\\u0069ce"').encode())
+        writer.publish()
+        wait_for(lambda: ring[layout.HEAD] == ring[layout.TAIL], LIMIT_S, "the checkpoint")
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    worker.warm()
+    known = [kernel.signatures for kernel in kernels]
+    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
+    other = threading.Thread(target=act)
+    other.start()
+    try:
+        assert worker.run(job) == 0
+    finally:
+        other.join(LIMIT_S)
+        for number, handler in before.items():
+            signal.signal(number, handler)
+    assert [kernel.signatures for kernel in kernels] == known
