@@ -111,6 +111,9 @@ def parser() -> Arguments:
         "--pace", type=_positive, metavar="N", help="N times as fast as recorded (default: no limit)"
     )
     simulator.add_argument("--crossed", action="store_true", help="the capture's pre-open too, where books are crossed")
+    simulator.add_argument(
+        "--quiet", type=_symbols, default=[], metavar="A,B", help="instruments that say next to nothing"
+    )
     simulator.add_argument("--port", type=_port, default=0, help="the simulator's port on 127.0.0.1 (default: any)")
     simulator.add_argument("--simulator-only", action="store_true", help="only the simulator; its address on stdout")
     return made
@@ -151,6 +154,7 @@ def _simulator_job(options: argparse.Namespace, settings: Settings, login: Crede
         "flow": str(options.flow.resolve()) if options.flow else None,
         "pace": options.pace,
         "crossed": options.crossed,
+        "quiet": options.quiet,
         "truth_folder": str(truth),
         "user_name": login.user_name,
         "api_key_sha256": hashlib.sha256(login.api_key.encode()).hexdigest(),

@@ -2,12 +2,13 @@
 
     {"port": 0, "seed": 7, "rate_entries_per_s": 6000.0, "symbols": ["MNQ"], "flow": null, "pace": null,
      "crossed": false, "truth_folder": "…", "user_name": "…", "api_key_sha256": "…", "supervisor_pid": null,
-     "bursts": false, "deflate": false, "token_lifetime_s": 86400}
+     "bursts": false, "deflate": false, "token_lifetime_s": 86400, "quiet": []}
 
 `rate_entries_per_s` is over all generated contracts together. `flow` is a capture for the contract that it holds;
 `pace` is how many times faster than recorded, null for as fast as the clients take it. The last line's keys may be
 left out: `bursts` has generated flow come with quiet hours and bursts of ten times the mean (schedule.py), `deflate`
-agrees to permessage-deflate, and a token lives for `token_lifetime_s`. The job holds no secret.
+agrees to permessage-deflate, a token lives for `token_lifetime_s`, and of the generated contracts in `quiet` a depth
+record comes about every 20 s, while the others keep their rate. The job holds no secret.
 It serves until SIGTERM, and dies with its supervisor.
 """
 
@@ -39,6 +40,7 @@ from .sender import Sender
 from .tokens import LIFETIME_S, Tokens
 
 MAX_RATE = 200_000.0
+QUIET_ENTRIES_PER_S = 0.3  # of one contract: a record of mean length in 20 s
 RECORDED_SYMBOL = "ES"  # the contract of the captures that we know
 MAX_JOB_BYTES = 64 << 10
 _PR_SET_PDEATHSIG = 1
@@ -67,18 +69,21 @@ class Job:
     bursts: bool = False
     deflate: bool = False
     token_lifetime_s: int = LIFETIME_S
+    quiet: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, text: str) -> "Job":
         """Raises BadJob."""
         try:
             given: dict[str, Any] = json.loads(text)
-            job = cls(**given | {"symbols": tuple(given["symbols"])})
+            job = cls(**given | {"symbols": tuple(given["symbols"]), "quiet": tuple(given.get("quiet", ()))})
         except (ValueError, TypeError, KeyError) as error:
             raise BadJob(f"the job on stdin is not one JSON object with the simulator's keys: {error}") from None
         unknown = [symbol for symbol in job.symbols if symbol not in CONTRACTS]
         if unknown or not job.symbols:
             raise BadJob(f"unknown symbols {unknown}; the simulator lists {', '.join(CONTRACTS)}")
+        if loud := [symbol for symbol in job.quiet if symbol not in job.symbols]:
+            raise BadJob(f"a quiet contract is one of the symbols, not {', '.join(map(str, loud))}")
         if not 1 <= job.rate_entries_per_s <= MAX_RATE:
             raise BadJob(f"a rate is 1 to {MAX_RATE:.0f} depth entries/s, not {job.rate_entries_per_s}")
         if job.flow is not None and RECORDED_SYMBOL not in job.symbols:
@@ -119,7 +124,7 @@ def build(job: Job) -> Gateway:
         symbol = flow.contract.symbol
         channels[symbol] = Channel(flow, marks, logs[symbol], time.time_ns())
         if flow.loops:
-            rate = job.rate_entries_per_s / generated
+            rate = QUIET_ENTRIES_PER_S if symbol in job.quiet else job.rate_entries_per_s / generated
             rhythm = BURSTS if job.bursts else None
             schedules[symbol] = Schedule(flow, rate, lead=_LEAD_ENTRIES * i / len(flows), rhythm=rhythm)
         else:
@@ -127,7 +132,7 @@ def build(job: Job) -> Gateway:
     served = {flow.contract.symbol: flow.contract for flow in flows}
     listed = [served.get(symbol, contract) for symbol, contract in CONTRACTS.items()]
     tokens = Tokens(job.user_name, job.api_key_sha256, job.token_lifetime_s)
-    return Gateway(listed, Sender(channels, schedules), tokens, job.deflate)
+    return Gateway(listed, Sender(channels, schedules), tokens, Path(job.truth_folder), job.deflate)
 
 
 async def serve(job: Job) -> None:

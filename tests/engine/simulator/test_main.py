@@ -76,6 +76,14 @@ def test_bursts_and_a_tokens_lifetime_come_from_the_job(tmp_path: Path) -> None:
     assert [gateway._tokens.lifetime_s for gateway in (plain, bursting)] == [24 * 3600, 5]
 
 
+def test_a_quiet_contract_says_next_to_nothing_and_the_others_keep_their_rate(tmp_path: Path) -> None:
+    gateway = build(job(tmp_path, symbols=["MNQ", "GC", "ES"], quiet=["GC"]))
+    rates = {symbol: schedule.units_per_s for symbol, schedule in gateway.sender._schedules.items()}
+    assert rates == {"MNQ": 1000, "GC": pytest.approx(0.3), "ES": 1000}
+    due = [gateway.sender._schedules["GC"].due_at(record) for record in range(150)]
+    assert 10 < due[-1] / len({round(at_s, 6) for at_s in due}) < 30
+
+
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
@@ -88,6 +96,9 @@ def test_bursts_and_a_tokens_lifetime_come_from_the_job(tmp_path: Path) -> None:
         ({"token_lifetime_s": 0}, "token"),
         ({"token_lifetime_s": 1.5}, "token"),
         ({"flow": "x.dbn", "symbols": ["MNQ"]}, "ES"),
+        ({"quiet": ["ES"]}, "quiet"),
+        ({"quiet": "MNQ"}, "quiet"),
+        ({"quiet": 5}, "stdin"),
     ],
 )
 def test_a_bad_job_says_what_is_wrong(tmp_path: Path, changed: dict[str, Any], words: str) -> None:
