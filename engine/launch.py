@@ -96,6 +96,9 @@ def parser(command: str = SCRIPT) -> Arguments:
         "--pace", type=_positive, metavar="N", help="N times as fast as recorded (default: no limit)"
     )
     simulator.add_argument("--crossed", action="store_true", help="the capture's pre-open too, where books are crossed")
+    simulator.add_argument(
+        "--quiet", type=_symbols, default=[], metavar="A,B", help="instruments that say next to nothing"
+    )
     simulator.add_argument("--port", type=_port, default=0, help="the simulator's port on 127.0.0.1 (default: any)")
     simulator.add_argument(
         "--bursts", action="store_true", help="quiet hours and bursts of ten times the rate, in days of two minutes"

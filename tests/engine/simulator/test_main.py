@@ -87,6 +87,14 @@ def test_single_prints_come_from_the_job_and_are_its_truth(tmp_path: Path) -> No
         assert len(Truth.open(tmp_path / "truth").of_symbol(symbol).records) == len(channel.flow)
 
 
+def test_a_quiet_contract_says_next_to_nothing_and_the_others_keep_their_rate(tmp_path: Path) -> None:
+    gateway = build(job(tmp_path, symbols=["MNQ", "GC", "ES"], quiet=["GC"]))
+    rates = {symbol: schedule.units_per_s for symbol, schedule in gateway.sender._schedules.items()}
+    assert rates == {"MNQ": 1000, "GC": pytest.approx(0.3), "ES": 1000}
+    due = [gateway.sender._schedules["GC"].due_at(record) for record in range(150)]
+    assert 10 < due[-1] / len({round(at_s, 6) for at_s in due}) < 30
+
+
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
@@ -102,6 +110,9 @@ def test_single_prints_come_from_the_job_and_are_its_truth(tmp_path: Path) -> No
         ({"prints": "pairs"}, "lists or single"),
         ({"prints": "single"}, "500"),
         ({"prints": "single", "rate_entries_per_s": 50.0, "bursts": True}, "bursts"),
+        ({"quiet": ["ES"]}, "quiet"),
+        ({"quiet": "MNQ"}, "quiet"),
+        ({"quiet": 5}, "stdin"),
     ],
 )
 def test_a_bad_job_says_what_is_wrong(tmp_path: Path, changed: dict[str, Any], words: str) -> None:
