@@ -42,6 +42,7 @@ class FakeVenue:
         self.completion_error = ""
         self.snapshots = True
         self.search_finds = True
+        self.bars: Any = []  # the newest of any contract
         self.contracts = [
             {"id": contract, "name": name, "tickSize": tick, "activeContract": True}
             for contract, name, tick in CONTRACTS.values()
@@ -117,6 +118,8 @@ class FakeVenue:
             if found is None:
                 return web.json_response({"contract": None, "success": False, "errorCode": 1, "errorMessage": None})
             return web.json_response(ok | {"contract": found})
+        if name == "History/retrieveBars":
+            return web.json_response(ok | {"bars": self.bars})
         rows = self.contracts
         if name == "Contract/search":
             rows = [row for row in rows if self.search_finds and body["searchText"] in str(row["name"])]
