@@ -65,6 +65,11 @@ def text(default: str, must: str, holds: Callable[[str], object]) -> Any:
     )
 
 
+def flag(default: bool) -> Any:
+    """True or false."""
+    return field(default=default, metadata={"rule": Rule("true or false", lambda value: type(value) is bool)})
+
+
 def _is_power_of_two(value: Any) -> bool:
     return type(value) is int and 1 <= value <= 1024 and value & (value - 1) == 0
 
@@ -166,6 +171,7 @@ class FeedSettings:
     resync_timeout_ms: int = whole(2000, 50, 60_000)  # a resubscribed instrument that stays mute: reconnect
     backoff_first_ms: int = whole(100, 1, 60_000)
     backoff_max_ms: int = whole(30_000, 1, 600_000)
+    deflate: bool = flag(False)  # ask for permessage-deflate; the gateway's server library does not agree by itself
 
 
 @dataclass(frozen=True, slots=True)

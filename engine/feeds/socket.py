@@ -13,6 +13,7 @@ import logging
 import random
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final
 
 import aiohttp
@@ -37,6 +38,7 @@ from .silence import Freeze, Heard, Look, Silence
 POLL_S: Final = 0.02
 MAX_STEP_NS: Final = 100_000_000  # what one poll counts for at most: time in which we were stopped is nobody's silence
 CLOSE_TIMEOUT_S: Final = 1.0
+DEFLATE_BITS: Final = 15  # the largest window there is: what every server takes
 PROBE_TIMEOUT_S: Final = 2.0  # an answer about a silence is of no use later
 FORGIVEN_AFTER_NS: Final = 10_000_000_000  # a stream that lasted so long ends the row of failures
 _MS: Final = 1_000_000
@@ -176,7 +178,7 @@ class Feed:
                     self._hub_url,
                     params={"access_token": token},
                     decode_text=False,
-                    compress=0,
+                    compress=DEFLATE_BITS if self._settings.deflate else 0,
                     max_msg_size=projectx.MAX_RECORD_BYTES,
                     autoping=False,
                     timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_TIMEOUT_S),
@@ -199,10 +201,15 @@ class Feed:
                 while not self._early:
                     kind, data, _ = await self._connected.receive()
                     if kind not in (WSMsgType.TEXT, WSMsgType.BINARY):
+                        self._page.add("refused_frames", kind is WSMsgType.ERROR)
                         _log.warning("no handshake: the market hub closed the connection")
                         return Event.LOST
                     self._early = self._splitter.split(data)
-        except (TimeoutError, OSError, ProtocolError) as error:
+        except ProtocolError as error:
+            self._page.add("refused_frames")
+            _log.warning("no handshake: %s", error)
+            return Event.LOST
+        except (TimeoutError, OSError) as error:
             _log.warning("no handshake: %s", str(error) or "no answer in time")
             return Event.LOST
         answer, *self._early = self._early
@@ -283,6 +290,9 @@ class Feed:
                 elif kind is WSMsgType.PING:
                     self._frames += 1
                     await self._connected.pong(frame)
+                elif kind is WSMsgType.ERROR:  # too long, also while it inflates, or against the protocol
+                    self._page.add("refused_frames")
+                    return f"a websocket frame was refused ({self._connected.close_code})"
                 elif kind is not WSMsgType.PONG:
                     return f"the socket was closed ({self._connected.close_code})"
         except ProtocolError as error:
@@ -433,9 +443,12 @@ class Feed:
             await self._connected.send_frame(message, WSMsgType.TEXT)
 
     async def _drop_socket(self) -> None:
+        """Close it. aiohttp's own limit is for each message that comes before the venue's goodbye: ours is for all."""
         socket, self._socket = self._socket, None
         if socket is not None:
-            await socket.close()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                    await socket.close()
 
     def _flush_counts(self) -> bool:
         """Bring the counters to the page, at each poll and not at each frame; whether any frame has come."""
