@@ -223,6 +223,11 @@ class ContractTruth:
         listed = self._intervals[: int(self._words[_INTERVALS])].tolist()
         return [(first, rows if end < 0 else end, end < 0) for first, end in listed]
 
+    def records_sent(self, begin: int, end: int) -> list[int]:
+        """The records of rows begin … end - 1, without snapshots; `begin` is at least `oldest_row`."""
+        sent = (int(self._sent[row % LOG_ROWS]) for row in range(begin, end))
+        return [record for record in sent if record >= 0]
+
     def repeats(self, begin: int) -> list[tuple[int, int]]:
         """(row, the row it repeats) of the trade lists that were sent once more in rows from `begin` on."""
         rows = np.arange(max(begin, self.oldest_row), self.rows)
