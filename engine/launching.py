@@ -202,6 +202,8 @@ def report(outcome: Outcome, *, as_json: bool, command: str) -> int:
         text = drawn.get().rstrip("\n")
     shown = _show(text, command)
     found = failures(outcome.results)
+    if outcome.trouble:
+        found.append(f"no book was ever live: {outcome.trouble}")
     for sentence in found:
         complain(command, sentence)
     return 0 if shown and not found else 1
