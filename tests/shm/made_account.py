@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 import numpy.typing as npt
 
-from shm import layout, registry, segment
+from shm import account_rows, layout, registry, segment
 from shm.account_rows import AccountWriter, Holdings
 from shm.layout import ACCOUNT, FILL, NO_VALUE, ORDER, POSITION, Kind, Reason, State
 from tests.shm.plain_writer import PlainEngine
@@ -51,6 +51,7 @@ class MadeAccount:
     """The account of one generation of a plain engine; what it publishes is stamped unless it is told not to."""
 
     def __init__(self, engine: PlainEngine) -> None:
+        account_rows.warm()  # a stamp that waited for the compiler would be old
         place = registry.generation_folder(engine.folder, engine.generation)
         self.segment = segment.create(
             place / "account", Kind.ACCOUNT, layout.account_regions(), generation=engine.generation
