@@ -159,6 +159,7 @@ class AccountFeed:
 
     async def _connect(self) -> Event:
         self._said["connects"] += 1
+        self._second_ns, self._messages = self._now_ns(), 0
         try:
             token = await self._gateway.token()
             self._renewals = self._gateway.renewals

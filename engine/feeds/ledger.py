@@ -54,7 +54,7 @@ class Ledger:
         if account["account_id"]:
             ledger.standing = Standing(
                 int(account["account_id"]),
-                bytes(account["name"]),
+                account["name"].item(),
                 int(account["balance_e9"]),
                 bool(account["can_trade"]),
             )
