@@ -29,7 +29,7 @@ from . import userhub
 from .gateway import Gateway
 from .hub import HubSocket
 from .ledger import Ledger, Snapshot, contracts_of
-from .projectx import PING, Control
+from .projectx import PING, Control, ControlMessage
 from .session import Event, advance, backoff_ns
 from .session import State as Life
 from .userhub import FillRow, OrderRow, Owned, PositionRow, Row, Standing, Unreadable
@@ -377,11 +377,18 @@ class AccountFeed:
             elif heard.control.control is Control.CLOSE:
                 raise VenueError(f"{_HUB} said goodbye {self._gateway.shown(heard.control.error)}".rstrip())
             elif heard.control.control is Control.COMPLETION:
-                if heard.control.error:
-                    raise VenueError(f"{_HUB} refuses: {self._gateway.shown(heard.control.error)}")
-                self._awaited.discard(heard.control.invocation_id)
+                self._confirm(heard.control)
             elif heard.control.control is Control.OTHER:
                 self._said["ignored"] += 1
+
+    def _confirm(self, completion: ControlMessage) -> None:
+        """Raises VenueError for a subscription that is refused."""
+        if completion.invocation_id not in self._awaited:
+            self._said["ignored"] += 1
+            return
+        if completion.error:
+            raise VenueError(f"{_HUB} refuses: {self._gateway.shown(completion.error)}")
+        self._awaited.discard(completion.invocation_id)
 
     def _meter(self) -> None:
         """Raises VenueError for a hub that sends more than an account can."""

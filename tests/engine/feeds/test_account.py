@@ -491,6 +491,7 @@ def test_a_hub_that_sends_anything_ends_nothing(seed: int) -> None:
     async def scene(venue: FakeAccount, stage: Stage) -> None:
         await stage.until_live()
         for _ in range(MUTATED):
+            await until(lambda: venue.sockets, "a connection")
             await venue.send(mutated())
             await asyncio.sleep(0)
         assert not stage.task.done()
