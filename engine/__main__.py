@@ -24,7 +24,7 @@ import uvloop
 from shm import account_rows, layout, segment
 from shm.account_rows import AccountWriter
 from shm.errors import LayoutError
-from shm.layout import Kind, Reason
+from shm.layout import Kind, Reason, Words
 from shm.life import AlreadyHeld, LifeLock, end_with
 from shm.registry import generation_folder
 from shm.ring import RingWriter
@@ -98,6 +98,7 @@ def warm() -> None:
     ring.push(b"{}")
     ring.clock()
     lane.say(Reason.STARTING)
+    RingWriter(words, 1, bell=np.zeros(layout.WORDS_A_LINE, layout.WORDS)).publish()
     account_rows.warm()
 
 
@@ -108,10 +109,16 @@ async def run(job: Job) -> None:
     segments = [segment.attach(here / "engine", Kind.ENGINE, writable=True, generation=job.generation)]
     page = Page(segments[0].array("words"))
     lanes = []
+    bells: dict[str, Words] = {}
     for symbol in job.settings.symbols:
+        if symbol.process and symbol.process not in bells:
+            path = here / f"{symbol.process}.bell"
+            segments.append(segment.attach(path, Kind.BELL, writable=True, generation=job.generation))
+            bells[symbol.process] = segments[-1].array("words")
         path = here / f"{symbol.symbol}.ring"
         segments.append(segment.attach(path, Kind.RING, writable=True, generation=job.generation, symbol=symbol.symbol))
-        lanes.append(Lane(symbol, RingWriter(segments[-1].array("words"), job.generation)))
+        ring = RingWriter(segments[-1].array("words"), job.generation, bell=bells.get(symbol.process))
+        lanes.append(Lane(symbol, ring))
     writer = None
     if job.settings.venue.account:
         segments.append(segment.attach(here / "account", Kind.ACCOUNT, writable=True, generation=job.generation))

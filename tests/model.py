@@ -196,7 +196,7 @@ class Book:
     asks: dict[Decimal, Decimal] = field(default_factory=dict)
     synced: bool = False
     longest_increment: int = 0
-    stamp_ns: int = 0  # of the last depth list that was applied
+    stamp_ns: int = 0  # the newest of the depth lists since the snapshot
     tape: list[Trade] = field(default_factory=list)
     quote: dict[str, Decimal | int] = field(default_factory=dict)
 
@@ -234,7 +234,8 @@ class Book:
         if any(self._off_grid(entry.price, entry.size) for entry in entries):
             self.lose()
             return
-        if reset or not self.synced:
+        whole = reset or not self.synced
+        if whole:
             self.bids.clear()
             self.asks.clear()
             self.synced = True
@@ -243,7 +244,7 @@ class Book:
         for entry in entries:
             self._entry(entry)
         if entries and entries[-1].stamp_ns:
-            self.stamp_ns = entries[-1].stamp_ns
+            self.stamp_ns = entries[-1].stamp_ns if whole else max(self.stamp_ns, entries[-1].stamp_ns)
         if self.crossed:
             self.lose()
 

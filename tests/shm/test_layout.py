@@ -18,6 +18,7 @@ SEGMENTS = [
     pytest.param(layout.book_regions(1, 1, 2, 2), id="book-least"),
     pytest.param(layout.engine_regions(), id="engine"),
     pytest.param(layout.changed_regions(), id="changed"),
+    pytest.param(layout.bell_regions(), id="bell"),
     pytest.param(layout.account_regions(), id="account"),
 ]
 

@@ -1,0 +1,134 @@
+"""What an engine's books say while something is done to it: every state and reason, every gap, every counter."""
+
+import threading
+from collections.abc import Iterable
+from typing import Any
+
+from engine.simulator.judge import Judge
+from engine.simulator.truth import ContractTruth, Truth
+from engine.simulator_control import ask
+from shm import Market, Status, layout
+from shm.layout import REASON_TEXT, Kind, Reason
+from shm.registry import generation_folder
+from shm.segment import attach as attach_segment
+from tests.system.running import Running, all_live
+from tests.waiting import wait_for
+
+LOOK_EVERY_S = 0.0005
+BACK_LIMIT_S = 30.0
+COMPARED = 20  # looks at every book, after each fault
+
+
+class Watch(threading.Thread):
+    """Looks at the status of every instrument all the time. `seen`: by symbol, states and reasons, each change once;
+    `gaps`: the reason of each new gap."""
+
+    def __init__(self, market: Market) -> None:
+        super().__init__(daemon=True)
+        self.seen: dict[str, list[tuple[str, str]]] = {symbol: [] for symbol in market.symbols}
+        self.gaps: dict[str, list[str]] = {symbol: [] for symbol in market.symbols}
+        self._market = market
+        self._ended = threading.Event()
+        self._first = {symbol: market[symbol].status() for symbol in market.symbols}
+
+    def run(self) -> None:
+        last_gap = {symbol: status.last_gap for symbol, status in self._first.items()}
+        while not self._ended.wait(LOOK_EVERY_S):
+            for symbol in self.seen:
+                status = self._market[symbol].status()
+                said = (status.state, status.reason)
+                if self.seen[symbol][-1:] != [said]:
+                    self.seen[symbol].append(said)
+                if status.last_gap is not None and status.last_gap != last_gap[symbol]:
+                    last_gap[symbol] = status.last_gap
+                    self.gaps[symbol].append(status.last_gap.reason)
+
+    def end(self) -> None:
+        self._ended.set()
+        self.join(10)
+        assert not self.is_alive()
+
+    def said(self, symbol: str, *reasons: Reason) -> bool:
+        """Whether one of these was the reason of a state, or of a gap."""
+        texts = {REASON_TEXT[reason] for reason in reasons}
+        return not texts.isdisjoint(self.gaps[symbol]) or any(text in texts for _, text in self.seen[symbol])
+
+
+class Stage:
+    """A running engine on its simulator, for one fault: what it does, what was seen, what was counted since."""
+
+    def __init__(self, engine: Running, market: Market, judge: Judge) -> None:
+        self.engine = engine
+        self.market = market
+        self.judge = judge
+        wait_for(lambda: all_live(market), BACK_LIMIT_S, "every book is live before the fault")
+        self.watch = Watch(market)
+        self._page = self.page()
+        self._before = self.statuses()
+        self.watch.start()
+
+    @property
+    def url(self) -> str:
+        url = self.engine.registry.simulator_url
+        assert url is not None
+        return url
+
+    def fault(self, kind: str, **keys: Any) -> dict[str, Any]:
+        return ask(self.url, "fault", kind=kind, **keys)
+
+    def simulator(self) -> dict[str, Any]:
+        return ask(self.url, "status")
+
+    def truth(self, symbol: str) -> ContractTruth:
+        folder = self.engine.registry.truth_folder
+        assert folder is not None
+        return Truth.open(folder).of_symbol(symbol)
+
+    def statuses(self) -> dict[str, Status]:
+        return {symbol: self.market[symbol].status() for symbol in self.market.symbols}
+
+    def page(self) -> dict[str, int]:
+        """The engine's own counters."""
+        registry = self.engine.registry
+        segment = attach_segment(generation_folder(self.engine.folder, registry.generation) / "engine", Kind.ENGINE)
+        words = segment.array("words")[:: layout.WORDS_A_LINE].tolist()
+        segment.close()
+        return dict(zip(layout.ENGINE_WORDS, words, strict=False))
+
+    def counted(self, word: str) -> int:
+        """How much a counter of the engine's page has grown since the fault."""
+        return self.page()[word] - self._page[word]
+
+    def grown(self, symbol: str, field: str) -> int:
+        """The same for a counter of an instrument."""
+        return int(getattr(self.market[symbol].status(), field) - getattr(self._before[symbol], field))
+
+    def wait(self, condition: Any, what: str) -> None:
+        wait_for(condition, BACK_LIMIT_S, f"{what}: {self.watch.seen} {self.watch.gaps}")
+
+    def wait_said(self, reason: Reason, symbols: Iterable[str]) -> None:
+        self.wait(lambda: all(self.watch.said(symbol, reason) for symbol in symbols), f"{reason.name} is said")
+
+    def wait_sent(self, symbol: str, records: int) -> None:
+        """Until the simulator has sent so many more records of a contract."""
+        goal = self.simulator()["contracts"][symbol]["records"] + records
+        self.wait(lambda: self.simulator()["contracts"][symbol]["records"] >= goal, f"{symbol} goes on")
+
+    def wait_applied(self, symbol: str, records: int) -> None:
+        """Until so many more records of an instrument are in its book, and it is live."""
+        goal = self.market[symbol].status().applied + records
+        self.wait(
+            lambda: (now := self.market[symbol].status()).live and now.applied >= goal, f"{symbol} goes on and is live"
+        )
+
+    def is_as_before(self) -> None:
+        """Books are live and exact, no print is wrong or lost, each client is subscribed to everything once."""
+        for symbol in self.market.symbols:
+            self.wait_applied(symbol, 50)
+        for _ in range(COMPARED):
+            self.judge.sample()
+            self.judge.follow()
+        for symbol, counts in self.judge.counts.items():
+            assert (counts.wrong_levels, counts.wrong_trades, counts.lost_trades) == (0, 0, 0), (symbol, counts)
+        once = {"depth": 1, "trades": 1, "quote": 1}
+        assert self.simulator()["subscriptions"] == [dict.fromkeys(sorted(self.market.symbols), once)]
