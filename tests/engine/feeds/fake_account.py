@@ -56,6 +56,7 @@ class FakeAccount:
         self.positions: list[Any] = []
         self.trades: list[Any] = []
         self.requests: list[tuple[str, Any]] = []
+        self.contracts: list[Any] = []  # what a search of contracts finds
         self.status = 200  # of every answer but the login's
         self.gate = asyncio.Event()  # answers that tell of the account wait for it
         self.gate.set()
@@ -116,6 +117,8 @@ class FakeAccount:
                 return web.json_response({"contract": None, "success": False, "errorCode": 1, "errorMessage": None})
             row = {"id": contract_id, "name": title, "tickSize": tick, "activeContract": True}
             return web.json_response(ok | {"contract": row})
+        if name in ("Contract/search", "Contract/available"):
+            return web.json_response(ok | {"contracts": self.contracts})
         tables = {"Account": "accounts", "Order": "orders", "Position": "positions", "Trade": "trades"}
         key = tables[name.partition("/")[0]]
         rows = list(getattr(self, key))  # as they are when it is asked, whenever the answer goes out
