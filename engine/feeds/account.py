@@ -6,8 +6,9 @@ moment the answer holds already; a fill is taken at once all the same, because f
 is called live when the answer and all that was kept are in it, and not a moment sooner.
 
 It is asked again, with a growing pause, after an event that could not be read and after a pause of this process. A
-quiet hub is no silence: an account without an order has no events for hours. But pings come, so a socket without any
-byte for `socket_silence_ms` is dropped.
+quiet hub is no silence: an account without an order has no events for hours. But the server pings each 15 s, so a socket
+without any byte for twice that is dropped, or for `socket_silence_ms` if that is longer; market data may well have a
+limit of its own below 15 s.
 
 The market data shares this process, so nothing here may take it long: rows are read a few at a time, and a hub that
 sends more than an account can is disconnected. Names and numbers of accounts are private: none is logged.
@@ -37,6 +38,7 @@ from .userhub import FillRow, OrderRow, Owned, PositionRow, Row, Standing, Unrea
 POLL_S: Final = 0.02
 MAX_STEP_NS: Final = 100_000_000  # what one poll counts for at most: time in which we were stopped is nobody's silence
 FORGIVEN_AFTER_NS: Final = 10_000_000_000  # what went well for so long ends the row of failures
+LEAST_SILENCE_MS: Final = 30_000
 PUBLISH_EVERY_NS: Final = 20_000_000  # at most so often while events come; the first is published at once
 MAX_FRAME_BYTES: Final = 1 << 20  # what the official client takes
 MAX_MESSAGES_A_SECOND: Final = 2000  # an account may send 200 requests a minute
@@ -229,7 +231,8 @@ class AccountFeed:
 
     async def _watch(self) -> str:
         """Pings, silence, the token's end; times in our own polls, as the market feed measures them."""
-        silence_ns, ping_ns = self._settings.socket_silence_ms * _MS, self._settings.ping_interval_ms * _MS
+        silence_ms = max(self._settings.socket_silence_ms, LEAST_SILENCE_MS)
+        ping_ns = self._settings.ping_interval_ms * _MS
         own_ns = heard_ns = pinged_ns = 0
         polled_ns = self._now_ns()
         try:
@@ -240,9 +243,9 @@ class AccountFeed:
                 polled_ns = now_ns
                 if self._heard:
                     heard_ns, self._heard = own_ns, False
-                if own_ns - heard_ns >= silence_ns:
+                if own_ns - heard_ns >= silence_ms * _MS:
                     self._say(State.STALE, Reason.SILENCE)
-                    return f"no byte came for {self._settings.socket_silence_ms} ms"
+                    return f"no byte came for {silence_ms} ms"
                 if own_ns - pinged_ns >= ping_ns:
                     pinged_ns = own_ns
                     await self._connected.send(PING)

@@ -36,6 +36,7 @@ class Recorder(AccountWriter):
         arrays: dict[str, Any] = {name: np.zeros(region.shape, region.dtype) for name, region in regions.items()}
         super().__init__(arrays.__getitem__, np.zeros(layout.WORDS_A_LINE, layout.WORDS))
         self.states: list[tuple[State, Reason]] = []
+        self.answers: list[int] = []  # whole ones taken, when each of these states began
         self.stamps = 0
 
     def publish(self, holdings: Holdings, now_ns: int) -> None:
@@ -43,6 +44,7 @@ class Recorder(AccountWriter):
         state = State(int(holdings.account["state"])), Reason(int(holdings.account["reason"]))
         if not self.states or self.states[-1] != state:
             self.states.append(state)
+            self.answers.append(int(holdings.account["syncs"]))
 
     def stamp(self, now_ns: int) -> None:
         super().stamp(now_ns)
@@ -236,11 +238,9 @@ def test_one_that_cannot_be_read_while_it_is_asked_keeps_it_from_going_live() ->
     def prepare(venue: FakeAccount) -> None:
         venue.gate.clear()
 
-    assert play(scene, prepare=prepare).states[:3] == [
-        (State.SYNCING, Reason.STARTING),
-        (State.SYNCING, Reason.REFUSED),
-        LIVE,
-    ]
+    recorder = play(scene, prepare=prepare)
+    assert recorder.states[:3] == [(State.SYNCING, Reason.STARTING), (State.SYNCING, Reason.REFUSED), LIVE]
+    assert recorder.answers[2] == 2, "the answer to the question that was under way is not enough"
 
 
 def test_an_answer_that_cannot_be_read_is_not_believed() -> None:
@@ -270,7 +270,9 @@ def test_a_venue_that_fails_is_asked_again() -> None:
     play(scene)
 
 
-def test_a_quiet_hub_is_live_as_long_as_it_pings() -> None:
+def test_a_quiet_hub_is_live_as_long_as_it_pings(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(accounts, "LEAST_SILENCE_MS", 200)
+
     async def scene(venue: FakeAccount, stage: Stage) -> None:
         await stage.until_live()
         for _ in range(20):
@@ -281,7 +283,7 @@ def test_a_quiet_hub_is_live_as_long_as_it_pings() -> None:
         await stage.until_live(2)
         assert venue.pings > 0
 
-    settings = FeedSettings(backoff_first_ms=1, backoff_max_ms=5, socket_silence_ms=200, ping_interval_ms=50)
+    settings = FeedSettings(backoff_first_ms=1, backoff_max_ms=5, socket_silence_ms=100, ping_interval_ms=50)
     assert play(scene, settings).states[:4] == [
         (State.SYNCING, Reason.STARTING),
         LIVE,
