@@ -6,9 +6,9 @@ moment the answer holds already; a fill is taken at once all the same, because f
 is called live when the answer and all that was kept are in it, and not a moment sooner.
 
 It is asked again, with a growing pause, after an event that could not be read and after a pause of this process. A
-quiet hub is no silence: an account without an order has no events for hours. But the server pings each 15 s, so a socket
-without any byte for twice that is dropped, or for `socket_silence_ms` if that is longer; market data may well have a
-limit of its own below 15 s.
+quiet hub is no silence: an account without an order has no events for hours. But the server pings each 15 s, so a
+socket without any byte for twice that is dropped, or for `socket_silence_ms` if that is longer; market data may well
+have a limit of its own below 15 s.
 
 The market data shares this process, so nothing here may take it long: rows are read a few at a time, and a hub that
 sends more than an account can is disconnected. Names and numbers of accounts are private: none is logged.
