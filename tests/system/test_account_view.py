@@ -152,9 +152,12 @@ def test_hub_lost_then_engine_killed_the_view_says_so_and_is_the_venues_again(
 
 
 def test_without_the_setting_there_is_no_account(left_nothing: Path, engine_name: str, environ: None) -> None:
-    with running(engine_name, "--symbols", "MNQ", "--rate", "500") as engine, engine.attach() as market:
-        with pytest.raises(NoAccount, match="set account = true"):
-            market.account()
+    with (
+        running(engine_name, "--symbols", "MNQ", "--rate", "500") as engine,
+        engine.attach() as market,
+        pytest.raises(NoAccount, match="set account = true"),
+    ):
+        market.account()
 
 
 def test_a_wrong_account_name_is_one_sentence_with_the_right_ones(
