@@ -27,8 +27,11 @@ if ORDERED_LOADS:
     def fence() -> None:
         """Nothing: this machine makes loads in program order."""
 
+    def store_fence() -> None:
+        """Nothing: and stores are seen in it."""
+
 else:
-    from .fenced import fence
+    from .fenced import fence, store_fence
 
 # One more try costs the writer having made CELLS - 1 publications, or two checkpoints, during one copy.
 MAX_TRIES = 64
