@@ -24,7 +24,9 @@ _LOW_HALF = 0xFFFFFFFF
 
 _Key = tuple[asyncio.AbstractEventLoop, int, int]
 
-_lock = threading.Lock()  # over all that follows, and over every sleeper; held for a few microseconds
+# Over all that follows, and over every sleeper; held for a few microseconds. It can be taken twice, because a wait
+# that nobody holds any more is collected wherever Python happens to collect, also here, and then it calls `leave`.
+_lock = threading.RLock()
 _sleepers: dict[_Key, "_Sleeper"] = {}
 
 
@@ -105,9 +107,9 @@ class _Sleeper:
                     del _sleepers[self._key]
                     return
                 value = self.value()
-                woken = [each for each, seen in self.waiting.items() if seen != value]
+                woken = [each for each in tuple(self.waiting) if self.waiting.get(each, value) != value]
                 for each in woken:
-                    del self.waiting[each]
+                    self.waiting.pop(each, None)
                 self._idle_since_s = time.monotonic()
             if not woken:
                 wait_in_thread(self._bytes, 0, value, _SLEEP_S)
