@@ -9,10 +9,11 @@ if _refusal := refusal(platform.system(), platform.machine(), sys.version_info[:
     raise ImportError(_refusal)
 
 from .errors import LayoutError, NoEngine, Overrun, ShardbookError, Stale, UnknownSymbol, WriterGone
+from .events import Event, Events
 from .layout import BUY, SELL, State
 from .reader import BookView, Instrument, Market, attach
 from .stream import Quotes, Tape
-from .values import Book, Change, Gap, Quote, Session, Status, Top, Trade
+from .values import Book, Change, Gap, Latency, Quote, Session, Status, Top, Trade
 from .watch import Watch
 
 __all__ = [
@@ -21,8 +22,11 @@ __all__ = [
     "Book",
     "BookView",
     "Change",
+    "Event",
+    "Events",
     "Gap",
     "Instrument",
+    "Latency",
     "LayoutError",
     "Market",
     "NoEngine",

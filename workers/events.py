@@ -43,8 +43,7 @@ _SUBJECT_AT = layout.EVENT.fields["subject"][1]  # type: ignore[index]
 _TEXT_AT = layout.EVENT.fields["text"][1]  # type: ignore[index]
 _CONTRACT_AT = layout.STATE.fields["contract"][1]  # type: ignore[index]
 
-assert CONTRACT_BYTES <= layout.EVENT["subject"].itemsize
-assert CONTRACT_BYTES <= layout.EVENT["text"].itemsize
+assert layout.EVENT["text"].itemsize >= layout.EVENT["subject"].itemsize >= CONTRACT_BYTES
 
 
 @kernel

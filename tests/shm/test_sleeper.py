@@ -169,6 +169,21 @@ def test_a_loop_that_was_closed_over_a_wait_keeps_no_thread(words: np.ndarray) -
     task._log_destroy_pending = False  # type: ignore[attr-defined]
 
 
+def test_a_wait_that_is_collected_while_the_lock_is_held_is_forgotten(words: np.ndarray) -> None:
+    """Python collects garbage at any allocation, also inside the lock, and a collected wait takes it."""
+
+    async def scene() -> None:
+        abandoned = sleeper.wait(words.data.cast("B"), 64, 0, LIMIT_S)
+        abandoned.send(None)
+        with sleeper._lock:
+            abandoned.close()
+
+    played = threading.Thread(target=lambda: asyncio.run(scene()), daemon=True)
+    played.start()
+    played.join(LIMIT_S)
+    assert not played.is_alive()
+
+
 def test_two_loops_have_a_thread_each(words: np.ndarray) -> None:
     memory = words.data.cast("B")
     done: list[bool] = []
@@ -321,7 +336,7 @@ def test_a_watch_ends_after_its_time(engine: PlainEngine, market: Market) -> Non
         engine.writers["MNQ"].publish([(1, 1)], [(2, 1)])
         return [change async for change in watch]
 
-    assert _run(scene) == [Change("MNQ", 1, 0, 0, 1)]
+    assert _run(scene) == [Change("MNQ", 1, 0, 0, 1, True)]
 
 
 def test_a_busy_watch_lets_other_tasks_run(engine: PlainEngine, market: Market) -> None:
@@ -382,7 +397,7 @@ def test_a_task_that_waits_while_its_market_is_closed_is_told(mnq: Instrument, m
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         market.close()
-        with pytest.raises(ValueError, match="released"):
+        with pytest.raises(ValueError, match="this market is closed"):
             await task
 
     _run(scene)

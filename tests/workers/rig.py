@@ -104,11 +104,16 @@ class Rig:
         """Every committed event that its ring still holds: kind, from sequence, sequence, count."""
         count = int(self.memory.control[layout.EVENT_COUNT])
         kept = len(self.memory.events)
-        rows = [self.memory.events[i % kept] for i in range(max(0, count - kept), count)]
+        held = [self.memory.events[i % kept] for i in range(max(0, count - kept), count)]
         return [
-            (layout.EventKind(row["kind"]).name.lower(), *(int(row[f]) for f in ("from_sequence", "sequence", "count")))
-            for row in rows
-        ]  # type: ignore[misc]
+            (
+                layout.EventKind(row["kind"]).name.lower(),
+                int(row["from_sequence"]),
+                int(row["sequence"]),
+                int(row["count"]),
+            )
+            for row in held
+        ]
 
 
 def stamp(n: int) -> str:

@@ -1,6 +1,6 @@
-"""A worker killed inside a record, a cell, a checkpoint slot, a tape row and an event row: single-stepped until the marks in its
-memory say that it is there, then some random steps more, then SIGKILL. What its successor makes of it must equal a
-worker that was never killed."""
+"""A worker killed inside a record, a cell, a checkpoint slot, a tape row and an event row: single-stepped until the
+marks in its memory say that it is there, then some random steps more, then SIGKILL. What its successor makes of it
+must equal a worker that was never killed."""
 
 import mmap
 import os
