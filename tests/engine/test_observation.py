@@ -8,9 +8,10 @@ from typing import cast
 
 import pytest
 
-from engine.observation import accounted, own_mib
+from engine.observation import RECENT_S, Observer, accounted, own_mib
 from engine.table import decimals
-from shm import Status
+from shm import Status, attach, layout
+from tests.shm.plain_writer import PlainEngine
 
 MIB = 1 << 20
 
@@ -31,6 +32,20 @@ def test_own_memory_is_without_the_shared_folder(tmp_path: Path) -> None:
 
 def test_a_process_that_is_gone_has_no_memory(tmp_path: Path) -> None:
     assert own_mib(0x3FFFFF, tmp_path) is None
+
+
+def test_a_pause_does_not_stay_in_the_latencies_for_ever(tmp_path: Path) -> None:
+    with PlainEngine(tmp_path, symbols=("MNQ",)) as engine, attach(root=tmp_path) as market:
+        observer = Observer(market, tmp_path)
+        counts = engine.writers["MNQ"].control[layout.LATENCY :]
+        seen = []
+        for second, slow, quick in ((0, 0, 0), (1, 9, 0), (2, 0, 100), (3, 0, 0), (RECENT_S + 2, 0, 100)):
+            counts[100] += slow
+            counts[20] += quick
+            seen.append(observer.rows(float(second))[0].latency_us)
+        assert seen[0] is None
+        assert [round(p99) if p99 > 1 else p99 for _, p99 in filter(None, seen)] == [41943, 41943, 41943, 0.04]
+        assert observer.rows(RECENT_S + 60.0)[0].latency_us is None
 
 
 def _status(**counts: int) -> Status:

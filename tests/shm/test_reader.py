@@ -25,7 +25,7 @@ from shm import (
     WriterGone,
     attach,
 )
-from shm.layout import CELLS, LEVEL, Reason
+from shm.layout import CELLS, LATENCY, LEVEL, Reason
 from shm.values import PRICED_LEVEL
 from tests.shm.later import Later
 from tests.shm.plain_writer import ASKS, BIDS, LEVELS, MAX_LAG_MS, PlainEngine, PlainWriter, Racer, boottime_ns
@@ -48,6 +48,22 @@ def test_a_book_equals_what_was_published(writer: PlainWriter, mnq: Instrument) 
     assert (book.sequence, book.recv_ns) == (int(writer.state["sequence"]), int(writer.state["recv_ns"]))
     assert not book.bids_complete  # more are held than are published
     assert not book.asks_complete
+
+
+def test_a_quote_and_a_book_print_what_a_person_reads(writer: PlainWriter, mnq: Instrument) -> None:
+    writer.publish(BIDS, [])
+    assert repr(mnq.quote()) == "Quote(bid 21600.0 × 3, ask none, live)"
+    assert repr(mnq.book()) == "Book(MNQ: bid 21600.0 × 3, ask none, 16 + 0 levels, live)"
+
+
+def test_latencies_are_those_since_a_look(writer: PlainWriter, mnq: Instrument) -> None:
+    writer.control[LATENCY + 5] = 7
+    before = mnq.latency()
+    writer.control[LATENCY + 5] += 2
+    writer.control[LATENCY + 9] += 1
+    recent = mnq.latency().since(before)
+    assert {step: count for step, count in enumerate(recent.counts) if count} == {5: 2, 9: 1}
+    assert before.since(mnq.latency()) == before  # counted anew: all of it is recent
 
 
 def test_a_book_is_private(writer: PlainWriter, mnq: Instrument) -> None:
