@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from shm import layout, registry
 from shm.errors import LayoutError, NoEngine, ShardbookError
-from shm.layout import ASK, BID, REASON_TEXT, SESSION_FIELDS, Kind, Reason, Record, Source, State
+from shm.layout import ASK, BID, REASON_TEXT, SESSION_FIELDS, EventKind, Kind, Reason, Record, Source, State
 from shm.life import start_ticks
 from shm.segment import Segment, attach
 
@@ -25,6 +25,7 @@ from .arguments import Arguments
 from .entry import complain
 from .table import decimals
 
+EVENTS_SHOWN = 8
 RETRIES = 100  # of a cell copied while its writer goes on; more than two in a row was never seen
 
 # The fields of STATE that count something, in the order in which they are printed.
@@ -79,6 +80,7 @@ def examine(segment: Segment) -> Report:
     elif segment.kind == Kind.BOOK:
         state = _published_state(segment)
         groups += [("state", tuple(_state(segment, state))), ("counters", tuple(_counters(segment, state)))]
+        groups.append(("events", tuple(_events(segment))))
         checks += _book_checks(segment)
     elif segment.kind == Kind.ENGINE:
         words = segment.array("words")
@@ -90,6 +92,9 @@ def examine(segment: Segment) -> Report:
         account, fault = _published_account(segment)
         groups += [("account", tuple(_account(segment, account))), ("counters", tuple(_account_counters(account)))]
         checks.append(Check("the newest publication: in the bounds of its tables", fault))
+    elif segment.kind == Kind.EVENTS:
+        groups.append(("events", tuple(_events(segment))))
+        checks.append(_events_check(segment))
     else:
         groups.append(("changed", (("wakes", f"{segment.array('words')[0]:,}"),)))
     return Report(f"{segment.path}", tuple(groups), tuple(checks))
@@ -257,7 +262,26 @@ def _book_checks(segment: Segment) -> list[Check]:
         _slots_check(segment),
         _rows_check("tape", segment.array("tape"), control, layout.TAPE_INTENT, ("sequence", "place")),
         _rows_check("quotes", segment.array("quotes"), control, layout.QUOTE_INTENT, ("sequence",)),
+        _events_check(segment),
     ]
+
+
+def _events_check(segment: Segment) -> Check:
+    rows, control = segment.array("events"), segment.array("control")
+    return _rows_check("events", rows, control, layout.EVENT_INTENT, ("sequence", "place"))
+
+
+def _events(segment: Segment) -> Iterator[tuple[str, str]]:
+    """The newest events, oldest first: when, what, and why."""
+    rows, count = segment.array("events"), int(segment.array("control")[layout.EVENT_COUNT])
+    yield "written", f"{count:,}"
+    for number in range(max(0, count - min(EVENTS_SHOWN, len(rows))), count):
+        row = rows[number % len(rows)].copy()
+        kind = EventKind(row["kind"]).name.lower() if row["kind"] in tuple(EventKind) else f"unknown ({row['kind']})"
+        symbol, subject, text = (bytes(row[name]).decode(errors="replace") for name in ("symbol", "subject", "text"))
+        lost = f"{row['count']:,} lost" if row["kind"] == EventKind.GAP and row["count"] else ""
+        said = (kind, symbol, subject, lost, _reason(int(row["reason"])), text)
+        yield _wall(int(row["wall_ns"])), " · ".join(part for part in said if part)
 
 
 def _cells_check(segment: Segment) -> Check:

@@ -10,10 +10,11 @@ if _refusal := refusal(platform.system(), platform.machine(), sys.version_info[:
 
 from .account_values import Account, Fill, Order, Position
 from .errors import LayoutError, NoAccount, NoEngine, Overrun, ShardbookError, Stale, UnknownSymbol, WriterGone
+from .events import Event, Events
 from .layout import BUY, SELL, State
 from .reader import BookView, Instrument, Market, attach
 from .stream import Quotes, Tape
-from .values import Book, Change, Gap, Quote, Session, Status, Top, Trade
+from .values import Book, Change, Gap, Latency, Quote, Session, Status, Top, Trade
 from .watch import Watch
 
 __all__ = [
@@ -23,9 +24,12 @@ __all__ = [
     "Book",
     "BookView",
     "Change",
+    "Event",
+    "Events",
     "Fill",
     "Gap",
     "Instrument",
+    "Latency",
     "LayoutError",
     "Market",
     "NoAccount",

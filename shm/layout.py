@@ -7,8 +7,9 @@ A folder holds one engine:   <root>/shardbook-<uid>/<name>/
     supervisor.lock engine.lock worker-<PROCESS>.lock   life locks (see life.py)
     registry.json                                       supervisor, replaced by rename
     g<generation>/<SYMBOL>.ring                         one ring an instrument:  engine → worker
-    g<generation>/<SYMBOL>.book                         book, tape, quotes:      worker → readers
+    g<generation>/<SYMBOL>.book                         book, tape, quotes, events: worker → readers
     g<generation>/engine                                the engine's own counters
+    g<generation>/events                                what befell the processes:  supervisor → readers
     g<generation>/changed                               one wake-up word for "anything changed"
     g<generation>/<PROCESS>.bell                        one wake-up word for a worker of several rings: engine → worker
     g<generation>/account                               the account, if it is viewed:  engine → readers
@@ -36,11 +37,17 @@ Ring segment (after the header: CONTROL words, then `capacity` data bytes, then 
       (n, i: a payload above capacity / 8 comes as n chunks, this is number i; else 1, 0)
 
 Book segment (all of it written by the worker)
-    control   line 0 published · 1 through · 2 wake · 3 tape · 4 quotes · 5 wake-up notes · 16.. latency counts
+    control   line 0 published · 1 through · 2 wake · 3 tape · 4 quotes · 5 wake-up notes · 6 events · 16.. latency
     cells     CELL[CELLS], then LEVEL[CELLS, 2, levels]: bids then asks, best first
     working   STATE[1], then LEVEL[2, max_depth]: bids then asks, best last
     slots     SLOT[2], then LEVEL[2, 2, max_depth]: the checkpoints, best last
-    tape      TRADE[tape_rows];   quotes  QUOTE[quote_rows]
+    tape      TRADE[tape_rows];   quotes  QUOTE[quote_rows];   events  EVENT[event_rows]
+
+Events segment (all of it written by the supervisor)
+    control   line 6 events, as in a book;   events  EVENT[event_rows]
+    Events have one ring a writer, and not one for all, because every byte has one writer: what a record did to a
+    book only its worker knows, and writes with the record's own key; who died only the supervisor sees. Readers
+    merge the rings by time.
 
 Account segment (all of it written by the engine, and there only with `account = true`)
     control   line 0 published · 1 through: the engine's last sign of life · 2 wake · 5 wake-up notes, as a book's
@@ -78,6 +85,7 @@ class Kind(IntEnum):
     CHANGED = 4
     BELL = 5
     ACCOUNT = 6
+    EVENTS = 7
 
 
 HEADER = np.dtype(
@@ -199,6 +207,7 @@ class Reason(IntEnum):
     QUARANTINED = 15
     OVERSIZE = 16
     CLOSED = 17
+    ROLL = 18
 
 
 REASON_TEXT = {
@@ -220,6 +229,7 @@ REASON_TEXT = {
     Reason.QUARANTINED: "a record that kills workers was set aside",
     Reason.OVERSIZE: "a record larger than half the ring",
     Reason.CLOSED: "the feed was closed",
+    Reason.ROLL: "rolled to the next contract, waiting for a snapshot",
 }
 
 BID, ASK = 0, 1
@@ -293,9 +303,13 @@ STATE = np.dtype(
             "max_venue_lag_ns",
             "known",  # bits of SESSION_FIELDS
             *(f"session_{field}" for field in SESSION_FIELDS),
+            "data_sequence",  # of the last hub message that was applied: from there on nothing is known in a gap
+            "data_wall_ns",
+            "edge_sequence",  # of the record through which the book last became live, or stopped being live
+            "edge_wall_ns",
         )
     ]
-    + [("contract", "S64"), ("spare", "<i8", (7,))]
+    + [("contract", "S64"), ("spare", "<i8", (3,))]
 )
 
 CELLS = 8
@@ -346,6 +360,43 @@ QUOTE = np.dtype(
     ]
 )
 
+
+class EventKind(IntEnum):
+    """What happened; people see the name in small letters. Of one record's events the lower kinds come first."""
+
+    ROLL = 1  # another contract than before: worker, from the config record
+    GAP = 2  # the stream was not whole: worker, from a gap record or a record set aside
+    RESYNC = 3  # a snapshot was asked for: worker, from a gap record that says so
+    STALE = 4  # a live book stopped being live: worker
+    LIVE = 5  # a book became live: worker
+    RESTART = 6  # a process took the place of one that had ended: supervisor, as all below
+    QUARANTINE = 7  # a ring record on which two lives of a worker ended is set aside from now on
+    PARKED = 8  # a process is not started again
+    ADDED = 9  # an instrument, while the engine runs; so the next two
+    CHANGED = 10
+    REMOVED = 11
+
+
+# The events of one ring record, or of one call of the supervisor, are committed together.
+EVENT = np.dtype(
+    [
+        ("sequence", "<i8"),  # of the ring record it came in, and
+        ("place", "<i8"),  # its place there: the key of tape rows. The supervisor counts its own events from 1
+        ("kind", "<i8"),
+        ("reason", "<i8"),  # a Reason; 0 where `text` says why
+        ("wall_ns", "<i8"),  # CLOCK_REALTIME of the record, or when the supervisor knew
+        ("recv_ns", "<i8"),  # CLOCK_BOOTTIME of the same
+        ("from_sequence", "<i8"),  # where that begins which ends here; 0: not known, or nothing was before
+        ("from_wall_ns", "<i8"),
+        ("count", "<i8"),  # GAP: records known lost; RESTART: restarts so far
+        ("pid", "<i8"),  # of the process that it is about; 0: none
+        ("symbol", "S32"),  # only in the supervisor's: a worker's ring is of one instrument
+        ("subject", "S64"),  # ROLL: the contract before; of the supervisor's: who
+        ("text", "S80"),  # ROLL: the contract after; of the supervisor's: why, utf-8, cut to fit
+    ]
+)
+EVENT_ROWS = 1 << 10
+
 PUBLISHED = 0
 THROUGH_NS = 1 * WORDS_A_LINE  # recv_ns of the last applied record; a clock frame moves just this
 WAKE = 2 * WORDS_A_LINE  # futex word: readers sleep on it
@@ -356,6 +407,8 @@ QUOTE_COUNT = QUOTE_INTENT + 1
 WAKE_NS = 5 * WORDS_A_LINE  # when readers were last woken
 WAKE_WOKEN = WAKE_NS + 1  # how many that was
 WAKE_OWED = WAKE_NS + 2
+EVENT_INTENT = 6 * WORDS_A_LINE
+EVENT_COUNT = EVENT_INTENT + 1
 LATENCY = 16 * WORDS_A_LINE  # receive-to-publish counts, four steps an octave of nanoseconds
 LATENCY_STEPS = 192
 
@@ -533,13 +586,14 @@ def ring_regions(capacity: int) -> Regions:
     return _pack(("words", WORDS, ((CONTROL_BYTES + capacity + RING_SLACK) // 8,)))
 
 
-def book_regions(levels: int, max_depth: int, tape_rows: int = 1 << 15, quote_rows: int = 1 << 14) -> Regions:
+def book_regions(
+    levels: int, max_depth: int, tape_rows: int = 1 << 15, quote_rows: int = 1 << 14, event_rows: int = EVENT_ROWS
+) -> Regions:
     """A book that publishes `levels` a side and keeps `max_depth`; the row counts are powers of two."""
     if not 1 <= levels <= max_depth:
         raise ValueError(f"levels is {levels}, it must be between 1 and max_depth, which is {max_depth}")
-    for rows in (tape_rows, quote_rows):
-        if rows < 2 or rows & (rows - 1):
-            raise ValueError(f"a broadcast ring has a power of two of rows; not {rows}")
+    for rows in (tape_rows, quote_rows, event_rows):
+        _check_rows(rows)
     return _pack(
         ("control", WORDS, (CONTROL_BYTES // 8,)),
         ("cells", CELL, (CELLS,)),
@@ -550,7 +604,13 @@ def book_regions(levels: int, max_depth: int, tape_rows: int = 1 << 15, quote_ro
         ("slot_levels", LEVEL, (2, 2, max_depth)),
         ("tape", TRADE, (tape_rows,)),
         ("quotes", QUOTE, (quote_rows,)),
+        ("events", EVENT, (event_rows,)),
     )
+
+
+def _check_rows(rows: int) -> None:
+    if rows < 2 or rows & (rows - 1):
+        raise ValueError(f"a broadcast ring has a power of two of rows; not {rows}")
 
 
 def engine_regions() -> Regions:
@@ -558,7 +618,7 @@ def engine_regions() -> Regions:
 
 
 def changed_regions() -> Regions:
-    """One word, bumped by fetch-add by every worker: the one stated exception to one writer a byte."""
+    """One word, bumped by fetch-add by every worker and the supervisor: the one exception to one writer a byte."""
     return _pack(("words", WORDS, (WORDS_A_LINE,)))
 
 
@@ -575,6 +635,12 @@ def account_regions() -> Regions:
         ("positions", POSITION, (ACCOUNT_CELLS, MAX_POSITIONS)),
         ("fills", FILL, (ACCOUNT_CELLS, MAX_FILLS)),
     )
+
+
+def events_regions(event_rows: int = EVENT_ROWS) -> Regions:
+    """The supervisor's events; the row count is a power of two."""
+    _check_rows(event_rows)
+    return _pack(("control", WORDS, (CONTROL_BYTES // 8,)), ("events", EVENT, (event_rows,)))
 
 
 def total_bytes(regions: Regions) -> int:
@@ -627,6 +693,7 @@ NAMED_DTYPES: dict[str, np.dtype[np.void]] = {
     "ORDER": ORDER,
     "POSITION": POSITION,
     "FILL": FILL,
+    "EVENT": EVENT,
 }
 
 Words = npt.NDArray[np.int64]
@@ -636,8 +703,8 @@ Rows = npt.NDArray[np.void]
 assert HEADER.itemsize <= LINE_BYTES
 assert STATE.itemsize % 64 == 0 and CELL.itemsize % 64 == 0 and SLOT.itemsize % 64 == 0
 assert CELL.fields["state"][1] % 8 == 0  # type: ignore[index]
-assert TRADE.itemsize == QUOTE.itemsize == 64 and LEVEL.itemsize == 16
 assert ACCOUNT.itemsize % 64 == 0 and (ACCOUNT.names or ())[:2] == ("begin", "end")
+assert TRADE.itemsize == QUOTE.itemsize == 64 and LEVEL.itemsize == 16 and EVENT.itemsize == 256
 assert (HEARTBEAT + WORDS_A_LINE) * 8 <= CONTROL_BYTES
 assert (LATENCY + LATENCY_STEPS) * 8 <= CONTROL_BYTES
 assert len(ENGINE_WORDS) * LINE_BYTES <= ENGINE_BYTES

@@ -22,13 +22,14 @@ from . import session as sessions
 from .account import AccountView
 from .account_values import Account
 from .errors import Overrun, Stale, WriterGone
+from .events import Events
 from .follow import Follower, boottime_ns, find
 from .layout import CELL, CELLS, LEVEL, NO_BOUND, SLOT, Rows, State
 from .page import PUBLISHED, QUOTE_FIELDS, TOP_FIELDS, Glimpse, fence, integer_fields
-from .presence import Presence
+from .presence import CLOSED, Presence
 from .status import build
 from .stream import Quotes, Tape
-from .values import POWERS, PRICED_LEVEL, Book, Quote, Scale, Session, Status, Top
+from .values import POWERS, PRICED_LEVEL, Book, Latency, Quote, Scale, Session, Status, Top
 from .verdict import Verdict, complaint, judge
 from .wake import MAX_SLEEP_NS, wait
 from .watch import Watch
@@ -106,6 +107,7 @@ class Market:
 
     def __getitem__(self, symbol: str) -> "Instrument":
         """The handle of one instrument, always the same. Raises UnknownSymbol (with near names) and LayoutError."""
+        self._presence.require_open()
         handle = self._instruments.get(symbol)
         if handle is None:
             find(self._presence, symbol)
@@ -119,6 +121,7 @@ class Market:
     def watch(self, symbols: Sequence[str] | None = None, *, timeout_s: float | None = None) -> Watch:
         """Block until something is published and yield a Change for each instrument that changed, for ever.
 
+        That a book is no longer live, because its engine or worker has fallen silent, is a change too: `live` says it.
         What changes more often than it is read is seen as one change. All instruments are waited for at once,
         and all of the engine's are meant if `symbols` is None. The iterator ends when nothing changed for
         `timeout_s`. It goes on with a new generation by itself; raises UnknownSymbol if that lacks an instrument,
@@ -150,12 +153,25 @@ class Market:
         """As `wait_account`, awaited: the event loop goes on."""
         return await self._viewed().wait_async(timeout_s)
 
+    def events(self, symbols: Sequence[str] | None = None) -> Events:
+        """What happens to the books and the processes from now on, and `last(n)` of before; see events.py.
+
+        `symbols`: only events of these, and of the engine as a whole; if it is None, of all instruments, also of those
+        that are added later. Raises UnknownSymbol, and WriterGone if the engine ended just now.
+        """
+        chosen = None if symbols is None else tuple(symbols)
+        try:
+            return Events(self._presence, lambda symbol: self[symbol]._follower, chosen)
+        except FileNotFoundError:
+            raise self._ended() from None
+
     def close(self) -> None:
-        """Unmap everything. Later reads raise ValueError; values that were read stay good."""
+        """Unmap everything. Later reads, of handles and streams too, raise ValueError; values that were read stay."""
+        self._presence.close()
         if self._account is not None:
             self._account.close()
         for instrument in self._instruments.values():
-            instrument._follower.page.close()
+            instrument._follower.page.close(CLOSED)
         self._instruments.clear()
 
     def _viewed(self) -> AccountView:
@@ -307,11 +323,18 @@ class Instrument:
         listed = find(presence, self.symbol)
         return build(glimpse, verdict, listed, page.generation, page.delivered(), page.latency_counts(), age_ns)
 
+    def latency(self) -> Latency:
+        """How long records took from receive to publish, counted since the generation began: `status` has its
+        quantiles. Those of the recent past are in the difference of two: `instrument.latency().since(before)`, and
+        `shm.status.quantile_ns(latency.counts, 0.99)`."""
+        return Latency(tuple(self._follower.page.latency_counts()))
+
     def wait(self, timeout_s: float) -> bool:
         """Block until something is published that was not there at the last `wait`; False after `timeout_s`.
 
-        The first call counts from when the handle was made. Goes on with a new generation; raises WriterGone when
-        the engine has ended and none takes its place.
+        That a live book has become stale, because nothing was heard for `max_lag_ms`, ends it as well. The first call
+        counts from when the handle was made. Goes on with a new generation; raises WriterGone when the engine has
+        ended and none takes its place.
         """
         end_s = time.monotonic() + timeout_s
         while (seen := self._unchanged()) is not None:
@@ -346,7 +369,8 @@ class Instrument:
         return None
 
     def _publication(self) -> tuple[int, ...]:
-        return (*self._follower.engine, self._follower.page.words[PUBLISHED])
+        page = self._follower.page
+        return (*self._follower.engine, page.words[PUBLISHED], page.live(boottime_ns()))
 
     def _newest(self, allow_stale: bool, levels: bool = True) -> tuple[Glimpse, Verdict]:
         """The newest publication, of a new generation if there is one; raises Stale or WriterGone if it must."""

@@ -128,7 +128,7 @@ class _Witness:
         """Judge what is new on the tape."""
         for _ in range(MAX_READS):
             try:
-                rows = self._tape.read(MAX_TAPE_ROWS)
+                rows = self._tape.read_ticks(MAX_TAPE_ROWS)
             except Overrun:
                 continue  # what it lost shows in `lost`, with the next rows
             if not len(rows):

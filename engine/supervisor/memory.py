@@ -1,7 +1,7 @@
 """The folder of an engine in shared memory: taken, swept, filled with segments, and removed.
 
-The supervisor makes every segment before any other process starts, and from then on only looks at three kinds of
-word in them: heartbeats, and the sequence a dead worker had begun.
+The supervisor makes every segment before any other process starts. From then on it only looks at three kinds of word
+in them, heartbeats, and the sequence a dead worker had begun; and it writes its own events.
 """
 
 import os
@@ -10,6 +10,7 @@ import time
 from pathlib import Path
 
 from shm import layout, registry, segment
+from shm.eventlog import EventLog
 from shm.layout import Kind, Regions, Words
 from shm.life import AlreadyHeld, LifeLock, is_held
 
@@ -122,6 +123,11 @@ class Memory:
         self._make("changed", Kind.CHANGED, layout.changed_regions())
         if account:
             self._make("account", Kind.ACCOUNT, layout.account_regions())
+        self._make("events", Kind.EVENTS, layout.events_regions())
+        events = segment.attach(below / "events", Kind.EVENTS, writable=True, generation=generation)
+        changed = segment.attach(below / "changed", Kind.CHANGED, writable=True, generation=generation)
+        events.claim()
+        self.events = EventLog(events, changed)
         self._engine = self._look("engine", Kind.ENGINE)
         self._rings = {each.symbol: self._look(f"{each.symbol}.ring", Kind.RING, each.symbol) for each in symbols}
 
@@ -151,7 +157,9 @@ class Memory:
 
 def needed_bytes(symbols: tuple[SymbolSettings, ...], *, account: bool = False) -> int:
     """What all segments of one generation take."""
-    common = [layout.engine_regions(), layout.changed_regions(), *([layout.account_regions()] if account else [])]
+    common = [layout.engine_regions(), layout.changed_regions(), layout.events_regions()]
+    if account:
+        common.append(layout.account_regions())
     each = sum(layout.total_bytes(_ring_regions(one)) + layout.total_bytes(_book_regions(one)) for one in symbols)
     bells = sum(layout.total_bytes(layout.bell_regions()) for one in processes_of(symbols).values() if one.has_bell)
     return each + bells + sum(layout.total_bytes(regions) for regions in common)

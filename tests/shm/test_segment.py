@@ -28,6 +28,7 @@ REGIONS = {
     Kind.CHANGED: layout.changed_regions(),
     Kind.BELL: layout.bell_regions(),
     Kind.ACCOUNT: layout.account_regions(),
+    Kind.EVENTS: layout.events_regions(8),
 }
 
 

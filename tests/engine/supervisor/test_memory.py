@@ -57,7 +57,7 @@ def test_all_segments_are_made_and_told_apart(left_nothing: Path, engine_name: s
     made = Memory(folder, 5, SYMBOLS)
     below = registry.generation_folder(folder, 5)
     names = sorted(path.name for path in below.iterdir())
-    assert names == ["MES.book", "MES.ring", "MNQ.book", "MNQ.ring", "changed", "engine"]
+    assert names == ["MES.book", "MES.ring", "MNQ.book", "MNQ.ring", "changed", "engine", "events"]
     assert sum(path.stat().st_size for path in below.iterdir()) == needed_bytes(SYMBOLS)
     ring = segment.attach(below / "MNQ.ring", Kind.RING, writable=True, generation=5, symbol="MNQ")
     assert ring.array("words")[layout.CAPACITY] == 1 << 20
