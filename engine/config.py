@@ -150,6 +150,7 @@ class FeedSettings:
     resync_timeout_ms: int = whole(2000, 50, 60_000)  # a resubscribed instrument that stays mute: reconnect
     backoff_first_ms: int = whole(100, 1, 60_000)
     backoff_max_ms: int = whole(30_000, 1, 600_000)
+    roll_check_s: int = whole(60, 1, 86_400)  # how often the venue is asked which contract is the front one
 
 
 @dataclass(frozen=True, slots=True)
@@ -189,11 +190,7 @@ class Settings:
         rows = table.get("symbols")
         if not isinstance(rows, list | tuple) or not 1 <= len(rows) <= MAX_SYMBOLS:
             raise ConfigError(f"{source}: symbols must be a list of 1 to {MAX_SYMBOLS} tables: name an instrument")
-        symbols = []
-        for row in rows:
-            keys = dict(_table_of(row, source, "symbols."))
-            symbol = keys.pop("symbol", None)
-            symbols.append(_symbol_settings(symbol, keys, source))
+        symbols = [symbol_from_json(row, source) for row in rows]
         tables = {key: _read_table(kind, table.get(key, {}), source, f"{key}.") for key, kind in cls.TABLES.items()}
         return cls(
             name=_engine_name(table["name"]),
@@ -245,6 +242,13 @@ def load(
         symbols=load_symbols(symbols_dir or SHIPPED_SYMBOLS, symbols),
         **tables,
     )
+
+
+def symbol_from_json(value: object, source: str) -> SymbolSettings:
+    """One instrument's settings as `Settings.to_json` has them. Raises ConfigError."""
+    keys = dict(_table_of(value, source, "symbols."))
+    symbol = keys.pop("symbol", None)
+    return _symbol_settings(symbol, keys, source)
 
 
 def load_symbols(folder: Path, wanted: Sequence[str] | None = None) -> tuple[SymbolSettings, ...]:

@@ -15,9 +15,11 @@ Every segment
     0        128                  512                              8192
     ├ HEADER ┼ zero ──────────────┼ description, JSON, utf-8 ──────┤ what `kind` says …
     The supervisor writes it while the file still has its temporary name; the version goes in last.
+    An instrument whose settings change gets new segments in place of the old ones, of the same names; `made` in the
+    header and in the registry says which of them they are.
 
 Ring segment (after the header: CONTROL words, then `capacity` data bytes, then RING_SLACK zero bytes)
-    line  0   engine      capacity
+    line  0   supervisor  capacity, first sequence (0: the generation's first)
     line  1   engine      tail: bytes ever published
     line  2   engine      its own books: private tail, cached head, next sequence, delivered, dropped, owed gap
     line  3   engine      signal: the futex word the worker sleeps on
@@ -83,6 +85,7 @@ HEADER = np.dtype(
         ("description_bytes", "<u8"),
         ("description_crc32", "<u8"),  # two counts of levels may describe equally large files
         ("symbol", "S32"),
+        ("made", "<u8"),  # from 1, one more each time the segment of this name is made anew in a generation
     ]
 )
 
@@ -98,6 +101,7 @@ MIN_RING_BYTES = 1 << 14
 GENERATION_SHIFT = 40  # sequences of generation g start at g << 40: they never restart
 
 CAPACITY = 0
+FIRST_SEQUENCE = 1  # where the ring before this one had come to, if an instrument's ring is made anew
 TAIL = 1 * WORDS_A_LINE
 TAIL_PRIVATE = 2 * WORDS_A_LINE
 HEAD_CACHED = TAIL_PRIVATE + 1
@@ -190,6 +194,7 @@ class Reason(IntEnum):
     QUARANTINED = 15
     OVERSIZE = 16
     CLOSED = 17
+    ROLL = 18
 
 
 REASON_TEXT = {
@@ -211,6 +216,7 @@ REASON_TEXT = {
     Reason.QUARANTINED: "a record that kills workers was set aside",
     Reason.OVERSIZE: "a record larger than half the ring",
     Reason.CLOSED: "the feed was closed",
+    Reason.ROLL: "rolled to the next contract, waiting for a snapshot",
 }
 
 BID, ASK = 0, 1

@@ -36,6 +36,11 @@ class Presence:
         if not self._lives(self.registry):
             raise self._no_engine()
 
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """What the engine carried at the last look."""
+        return tuple(listed.symbol for listed in self.registry.instruments)
+
     def look(self, now_ns: int) -> None:
         """Read the registry again if it was replaced, and note whether its engine lives.
 

@@ -335,7 +335,8 @@ class RingWriter:
         """`words`: the region of that name of a writable Kind.RING segment."""
         self._words = words
         self.fresh = int(self._words[_TAIL]) == 0
-        resume(self._words, generation << layout.GENERATION_SHIFT, int(venue))
+        first = max(generation << layout.GENERATION_SHIFT, int(words[layout.FIRST_SEQUENCE]))
+        resume(self._words, first, int(venue))
 
     def push(self, payload: bytes) -> bool:
         """Put one hub message in, visible after `publish`; False when it was dropped (counted, a gap is owed)."""

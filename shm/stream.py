@@ -30,8 +30,8 @@ class Stream(Generic[Row]):
     """Rows of one broadcast ring, from the moment it was opened on. `for` blocks, `async for` awaits; `read` and
     `last` do neither.
 
-    `lost` counts rows that were overwritten before they were read, `restarts` how often the engine was started
-    anew: each time this goes on at the first row of the new generation.
+    `lost` counts rows that were overwritten before they were read, `restarts` how often the engine was started, or
+    the instrument made, anew: each time this goes on at the first row of the new segment.
     """
 
     _region: str
@@ -90,7 +90,7 @@ class Stream(Generic[Row]):
         if self._follower.quiet(now_ns):
             self._follower.follow(now_ns)
         if self._follower.page is not self._page:
-            rows = self._take(max_rows)  # what the old generation wrote until it ended
+            rows = self._take(max_rows)  # what was written to the old one until it ended
             if len(rows) == 0:
                 self._move()
                 rows = self._take(max_rows)
@@ -103,7 +103,8 @@ class Stream(Generic[Row]):
         return self
 
     def __next__(self) -> Row:
-        """The next row; blocks for it. Raises WriterGone when the engine has ended and none takes its place."""
+        """The next row; blocks for it. Raises WriterGone when the engine has ended and none takes its place, and
+        UnknownSymbol when the instrument was removed."""
         while not self._ready:
             if self._closed:
                 raise StopIteration
@@ -134,10 +135,10 @@ class Stream(Generic[Row]):
         return seen
 
     def _follow(self) -> None:
-        """After a silence: look whether there is a new generation, and go on with that."""
+        """After a silence: look whether there are new segments, and go on with them."""
         self._follower.follow(boottime_ns())
         if self._follower.page is not self._page:
-            self._fill()  # what the old generation wrote until it ended
+            self._fill()  # what was written to the old one until it ended
             if not self._ready:
                 self._move()
 
@@ -147,7 +148,7 @@ class Stream(Generic[Row]):
             self._ready.extend(self._values(self._take(_ROWS_A_TURN), scale))
 
     def _move(self) -> None:
-        """Go on at the first row of the new generation; what the old one still holds is counted as lost."""
+        """Go on at the first row of the new segment; what the old one still holds is counted as lost."""
         self.lost += self._page.words[self._count] - self._next
         self._page = self._follower.page
         self._next = 0

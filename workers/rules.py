@@ -38,6 +38,7 @@ _OFF_GRID = int(Reason.OFF_GRID)
 _ONE_SIDED = int(Reason.ONE_SIDED)
 _RESET = int(Reason.RESET)
 _REASON_CLOSED = int(Reason.CLOSED)
+_ROLL = int(Reason.ROLL)
 
 _OP_ASK = int(decoded.Op.ASK)
 _OP_BID = int(decoded.Op.BID)
@@ -314,7 +315,7 @@ def judge_state(state: Rows) -> bool:
     if s.synced == 0:
         reason = s.cause
         now = _STALE
-        if reason == _STARTING or reason == _RECONNECTED or reason == _RESYNC:
+        if reason == _STARTING or reason == _RECONNECTED or reason == _RESYNC or reason == _ROLL:
             now = _SYNCING
         elif reason == _REASON_CLOSED:
             now = _CLOSED

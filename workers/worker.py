@@ -96,7 +96,7 @@ def configure(memory: Memory, config: bytes) -> Memory:
     if state["contract"][0] != row["contract"]:
         state["n_bids"] = state["n_asks"] = 0
         state["synced"] = 0
-        state["cause"] = int(Reason.STARTING)
+        state["cause"] = int(Reason.ROLL if state["contract"][0] else Reason.STARTING)
         state["known"] = 0
     for name in ("contract", "price_scale", "price_increment", "size_scale", "size_increment", "source"):
         state[name] = row[name]

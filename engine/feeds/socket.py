@@ -11,7 +11,7 @@ error does, so it is replaced `from None`.
 import asyncio
 import logging
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import aiohttp
@@ -35,6 +35,7 @@ from .session import Event, State, advance, backoff_ns
 POLL_S: Final = 0.02
 MAX_STEP_NS: Final = 100_000_000  # what one poll counts for at most: time in which we were stopped is nobody's silence
 CLOSE_TIMEOUT_S: Final = 1.0
+FAREWELL_S: Final = 1.0  # how long the venue has to say that a subscription was taken back
 FORGIVEN_AFTER_NS: Final = 10_000_000_000  # a stream that lasted so long ends the row of failures
 _MS: Final = 1_000_000
 
@@ -64,7 +65,7 @@ class Feed:
         self._pool = pool
         self._gateway = gateway
         self._router = router
-        self._lanes = lanes
+        self._lanes = list(lanes)  # replaced when one comes or goes, never changed: others may be on their way over it
         self._page = page
         self._now_ns = now_ns
         self._on_streaming = on_streaming
@@ -90,6 +91,8 @@ class Feed:
         self._watched: dict[Lane, Watched] = {}
         self._asked: dict[str, Lane] = {}  # by invocation id; at most one a lane
         self._invocations = 0
+        self._farewells: dict[str, asyncio.Event] = {}  # by invocation id: subscriptions that are being taken back
+        self._sending = asyncio.Lock()  # messages that belong together; of two tasks' one after the other
         self._failed: set[Lane] = set()
         self._frames = 0  # since the last flush, of those the router did not take; as the next three
         self._messages = 0
@@ -119,14 +122,16 @@ class Feed:
         if event is Event.LOST and before in (State.SUBSCRIBING, State.STREAMING):
             for lane in self._lanes:
                 lane.say(Reason.DISCONNECTED)
+            for farewell in self._farewells.values():
+                farewell.set()
         self._page.set("feed_state", self.state)
         _log.debug("feed: %s, %s, %s", before.name, event.name, self.state.name)
 
     async def _log_in(self) -> Event:
         try:
             await self._gateway.token()
-            if not self._contracts:
-                await self._resolve()
+            if unresolved := [lane for lane in self._lanes if lane not in self._contracts]:
+                await self._resolve(unresolved)
         except VenueRefusal as refusal:
             self._refusal = refusal
             return Event.DENIED
@@ -135,23 +140,26 @@ class Feed:
             return Event.LOST
         return Event.DONE
 
-    async def _resolve(self) -> None:
+    async def _resolve(self, lanes: Sequence[Lane]) -> None:
         _log.info("%d active accounts", await self._gateway.accounts())
-        found = await asyncio.gather(*(self._gateway.contract(lane.settings) for lane in self._lanes))
-        for lane, contract in zip(self._lanes, found, strict=True):
-            self._contracts[lane] = contract
-            self._router.add(lane, [*projectx.heads(contract.contract_id), contract.contract_id.encode()])
-            _log.info("%s is %s (%s)", lane.settings.symbol, contract.contract_id, contract.name)
-        self._unconfigured = list(self._lanes)
+        found = await asyncio.gather(*(self._gateway.contract(lane.settings) for lane in lanes))
+        for lane, contract in zip(lanes, found, strict=True):
+            if lane in self._lanes:  # it may have been removed meanwhile
+                self._introduce(lane, contract)
         self._configure()
+
+    def _introduce(self, lane: Lane, contract: Contract) -> None:
+        self._contracts[lane] = contract
+        self._router.add(lane, _keys(contract))
+        self._unconfigured.append(lane)
+        _log.info("%s is %s (%s)", lane.settings.symbol, contract.contract_id, contract.name)
 
     def _configure(self) -> None:
         """Give each ring its instrument's contract and increments; one that is full gets them at a later poll."""
-        self._unconfigured = [
-            lane
-            for lane in self._unconfigured
-            if not lane.ring.configure(config_record(self._contracts[lane], lane.settings.max_venue_lag_ms * _MS))
-        ]
+        self._unconfigured = [lane for lane in self._unconfigured if not lane.ring.configure(self._config(lane))]
+
+    def _config(self, lane: Lane) -> bytes:
+        return config_record(self._contracts[lane], lane.settings.max_venue_lag_ms * _MS)
 
     async def _connect(self) -> Event:
         self._page.add("connects")
@@ -296,6 +304,8 @@ class Feed:
         if contract is not None and self._router.route(message, contract):
             return ""
         control, invocation_id, error = projectx.control_of(message)
+        if farewell := self._farewells.get(invocation_id):
+            farewell.set()
         if control is Control.CLOSE:
             return f"the market hub said goodbye {self._gateway.shown(error)}".rstrip()
         if control is Control.COMPLETION:
@@ -342,6 +352,8 @@ class Feed:
         """Subscribe again what has to be. Returns the reason when only a new connection can help."""
         timeout_ns = self._settings.resync_timeout_ms * _MS
         for lane in self._lanes:
+            if lane not in self._watched:  # it is about to leave, or has just come
+                continue
             limits = Limits(timeout_ns, lane.settings.max_silence_ms * _MS)
             seen = Seen(lane.ring.resync_wanted, lane.ring.delivered, lane.answered, lane in self._failed)
             decision = resync.decide(self._watched[lane], limits, self._own_ns, seen)
@@ -362,8 +374,90 @@ class Feed:
         invocation_id = str(self._invocations)
         self._asked[invocation_id] = lane
         contract_id = self._contracts[lane].contract_id
-        await self._send(projectx.unsubscription("MarketDepth", contract_id))
-        await self._send(projectx.subscription("MarketDepth", contract_id, invocation_id=invocation_id))
+        async with self._sending:
+            await self._send(projectx.unsubscription("MarketDepth", contract_id))
+            await self._send(projectx.subscription("MarketDepth", contract_id, invocation_id=invocation_id))
+
+    # ── instruments that come, go and roll while all others stream; one call at a time ────────────────────────
+
+    @property
+    def contracts(self) -> Mapping[Lane, Contract]:
+        """What each instrument is at the venue, as far as that is known."""
+        return self._contracts
+
+    async def add(self, lane: Lane, contract: Contract) -> None:
+        """Feed one more instrument, from the next subscription on: of it alone if the socket streams."""
+        self._lanes = [*self._lanes, lane]
+        self._restarted[lane] = not lane.ring.fresh
+        self._introduce(lane, contract)
+        self._configure()
+        await self._enter(lane, Reason.RECONNECTED if self._restarted[lane] else Reason.STARTING)
+        self._restarted[lane] = True
+
+    async def remove(self, lane: Lane) -> None:
+        """Feed an instrument no more; when this returns its ring says so, and nothing is put into it any more."""
+        await self._take_leave(lane)
+        self._lanes = [each for each in self._lanes if each is not lane]
+        self._unconfigured = [each for each in self._unconfigured if each is not lane]
+        del self._restarted[lane]
+        if self._contracts.pop(lane, None):
+            self._router.remove(lane)
+        lane.say(Reason.CLOSED)
+
+    async def roll(self, lane: Lane, contract: Contract) -> None:
+        """Go on with another contract: the old one's messages end, then a gap, then the new one's contract and data."""
+        await self._take_leave(lane)
+        _log.info(
+            "%s rolls from %s to %s", lane.settings.symbol, self._contracts[lane].contract_id, contract.contract_id
+        )
+        self._contracts[lane] = contract
+        self._router.rename(lane, _keys(contract))
+        lane.say(Reason.ROLL)
+        self._unconfigured = [*(each for each in self._unconfigured if each is not lane), lane]
+        self._configure()
+        await self._enter(lane)
+
+    async def _take_leave(self, lane: Lane) -> None:
+        """Take back a lane's subscriptions; what the venue sent before it said so has gone down the lane then."""
+        while self.state is State.SUBSCRIBING:
+            await asyncio.sleep(POLL_S)
+        self._watched.pop(lane, None)
+        self._asked = {key: other for key, other in self._asked.items() if other is not lane}
+        self._failed.discard(lane)
+        lane.stop_awaiting()
+        if self.state is not State.STREAMING or lane not in self._contracts:
+            return
+        self._invocations += 1
+        invocation_id = str(self._invocations)
+        self._farewells[invocation_id] = farewell = asyncio.Event()
+        *others, last = projectx.KINDS
+        contract_id = self._contracts[lane].contract_id
+        try:
+            async with self._sending:
+                for kind in others:
+                    await self._send(projectx.unsubscription(kind, contract_id))
+                await self._send(projectx.unsubscription(last, contract_id, invocation_id=invocation_id))
+            async with asyncio.timeout(FAREWELL_S):
+                await farewell.wait()
+        except (TimeoutError, OSError):
+            _log.warning("%s: the venue did not say that its subscriptions were taken back", lane.settings.symbol)
+        finally:
+            del self._farewells[invocation_id]
+
+    async def _enter(self, lane: Lane, *reasons: Reason) -> None:
+        """Subscribe a lane on the socket that streams; if there is none, the next one is for it as for all others."""
+        while self.state is State.SUBSCRIBING:
+            await asyncio.sleep(POLL_S)
+        if self.state is not State.STREAMING or lane in self._watched:
+            return
+        lane.say(*reasons)
+        self._watched[lane] = Watched(wanted=lane.ring.resync_wanted, messages=lane.ring.delivered)
+        try:
+            async with self._sending:
+                for kind in projectx.KINDS:
+                    await self._send(projectx.subscription(kind, self._contracts[lane].contract_id))
+        except (TimeoutError, OSError):
+            _log.warning("%s could not be subscribed: the connection is being lost", lane.settings.symbol)
 
     @property
     def _connected(self) -> Socket:
@@ -391,6 +485,11 @@ class Feed:
         self._page.add("unrouted", self._unrouted)
         self._frames = self._messages = self._bytes = self._unrouted = 0
         return frames > 0
+
+
+def _keys(contract: Contract) -> list[bytes]:
+    """What the router finds a contract's messages by."""
+    return [*projectx.heads(contract.contract_id), contract.contract_id.encode()]
 
 
 def config_record(contract: Contract, max_venue_lag_ns: int) -> bytes:

@@ -1,7 +1,6 @@
 """engine/__main__.py as a process: real rings, a fake venue, SIGTERM; and its refusals, one sentence each."""
 
 import asyncio
-import io
 import json
 import os
 import signal
@@ -212,6 +211,6 @@ def test_what_is_kept_and_asked_is_counted_on_the_page() -> None:
 def test_a_job_with_a_wrong_value_is_refused_by_name(key: str) -> None:
     whole = {"settings": load().to_json(), "generation": 1, "folder": "/x", "supervisor_pid": 1}
     with pytest.raises(ConfigError, match="the job of the engine: "):
-        read_job(io.BytesIO(json.dumps(whole | {key: None}).encode()))
+        read_job(json.dumps(whole | {key: None}).encode())
     with pytest.raises(ConfigError, match="the venue has no address"):
-        read_job(io.BytesIO(json.dumps(whole).encode()))
+        read_job(json.dumps(whole).encode())

@@ -111,7 +111,7 @@ def test_it_sleeps_on_the_word_of_the_new_generation(engine: PlainEngine, market
 
 
 def test_an_instrument_that_is_gone_from_the_new_generation_raises(engine: PlainEngine, market: Market) -> None:
-    changes = market.watch()
+    changes = market.watch(["MNQ", "MES"])
     engine.start(["MES"])
     with pytest.raises(UnknownSymbol, match="MNQ"):
         next(changes)
