@@ -97,6 +97,7 @@ def warm() -> None:
     ring.push(b"{}")
     ring.clock()
     lane.say(Reason.STARTING)
+    RingWriter(words, 1, bell=np.zeros(layout.WORDS_A_LINE, layout.WORDS)).publish()
 
 
 async def run(job: Job, lines: Lines) -> None:

@@ -83,6 +83,8 @@ def examine(segment: Segment) -> Report:
         words = segment.array("words")
         rows = tuple((name, f"{words[i * layout.WORDS_A_LINE]:,}") for i, name in enumerate(layout.ENGINE_WORDS))
         groups.append(("engine", rows))
+    elif segment.kind == Kind.BELL:
+        groups.append(("bell", (("rings", f"{segment.array('words')[0]:,}"),)))
     else:
         groups.append(("changed", (("wakes", f"{segment.array('words')[0]:,}"),)))
     return Report(f"{segment.path}", tuple(groups), tuple(checks))

@@ -13,7 +13,6 @@ from typing import Final
 from shm import segment
 from shm.layout import Kind
 from shm.ring import RingWriter
-from shm.segment import Segment
 
 from .clock import Clock
 from .config import FRONT, SymbolSettings
@@ -28,16 +27,26 @@ SAID_ONCE: Final = 64  # refusals of a roll that are remembered, so that they ar
 
 
 class Opened:
-    """A ring that this process writes, and its lane."""
+    """A ring that this process writes, with its lane, and with the bell of its worker if that has one."""
 
     def __init__(self, here: Path, generation: int, settings: SymbolSettings) -> None:
         """`here`: the generation's folder. Raises LayoutError, FileNotFoundError."""
         path = here / f"{settings.symbol}.ring"
-        self.segment: Segment = segment.attach(
-            path, Kind.RING, writable=True, generation=generation, symbol=settings.symbol
-        )
-        self.segment.claim()
-        self.lane = Lane(settings, RingWriter(self.segment.array("words"), generation))
+        ring = segment.attach(path, Kind.RING, writable=True, generation=generation, symbol=settings.symbol)
+        self._segments = [ring]
+        bell = None
+        if settings.process:
+            path = here / f"{settings.process}.bell"
+            self._segments.append(segment.attach(path, Kind.BELL, writable=True, generation=generation))
+            bell = self._segments[1].array("words")
+        for each in self._segments:
+            each.claim()
+        self.lane = Lane(settings, RingWriter(ring.array("words"), generation, bell=bell))
+
+    def close(self) -> None:
+        """Let go of the memory."""
+        for each in self._segments:
+            each.close()
 
 
 class Instruments:
@@ -87,7 +96,7 @@ class Instruments:
                 return
             await self._feed.remove(opened.lane)
             self._clock.remove(opened.lane.ring)
-            opened.segment.close()
+            opened.close()
 
     async def follow_fronts(self, every_s: float) -> None:
         """For ever: ask which contract is the front one, for each instrument that wants that, and go on with it."""

@@ -4,12 +4,13 @@ All numbers are little-endian; every counter is an aligned 8-byte word with one 
 (two cache lines, because the adjacent one is prefetched with it): words of different writers never share one.
 
 A folder holds one engine:   <root>/shardbook-<uid>/<name>/
-    supervisor.lock engine.lock worker-<SYMBOL>.lock    life locks (see life.py)
+    supervisor.lock engine.lock worker-<PROCESS>.lock   life locks (see life.py)
     registry.json                                       supervisor, replaced by rename
     g<generation>/<SYMBOL>.ring                         one ring an instrument:  engine → worker
     g<generation>/<SYMBOL>.book                         book, tape, quotes:      worker → readers
     g<generation>/engine                                the engine's own counters
     g<generation>/changed                               one wake-up word for "anything changed"
+    g<generation>/<PROCESS>.bell                        one wake-up word for a worker of several rings: engine → worker
 
 Every segment
     0        128                  512                              8192
@@ -22,10 +23,10 @@ Ring segment (after the header: CONTROL words, then `capacity` data bytes, then 
     line  0   supervisor  capacity, first sequence (0: the generation's first)
     line  1   engine      tail: bytes ever published
     line  2   engine      its own books: private tail, cached head, next sequence, delivered, dropped, owed gap
-    line  3   engine      signal: the futex word the worker sleeps on
+    line  3   engine      signal: the futex word the worker sleeps on, unless its process has a bell
     line  4,5 engine      commit slots: what was true at a tail; the one whose tail is `tail` counts
     line  8   worker      head: bytes released; below it the engine may overwrite
-    line  9   worker      parked: 1 while it sleeps on `signal`
+    line  9   worker      parked: 1 while it sleeps on `signal`, or on its bell
     line 10   worker      resync wanted: grows by one for each wish
     line 11   worker      begun: sequence of the record being applied, 0 outside a batch
     line 12   worker      heartbeat: grows with each turn of its loop
@@ -71,6 +72,7 @@ class Kind(IntEnum):
     BOOK = 2
     ENGINE = 3
     CHANGED = 4
+    BELL = 5
 
 
 HEADER = np.dtype(
@@ -452,6 +454,11 @@ def engine_regions() -> Regions:
 
 def changed_regions() -> Regions:
     """One word, bumped by fetch-add by every worker: the one stated exception to one writer a byte."""
+    return _pack(("words", WORDS, (WORDS_A_LINE,)))
+
+
+def bell_regions() -> Regions:
+    """One word, bumped by the engine alone: a worker with several rings can sleep on one word only."""
     return _pack(("words", WORDS, (WORDS_A_LINE,)))
 
 

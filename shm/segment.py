@@ -285,6 +285,8 @@ def _laid_out(kind: Kind, described: Regions) -> Regions:
             tape_rows=described["tape"].shape[0],
             quote_rows=described["quotes"].shape[0],
         )
+    if kind == Kind.BELL:
+        return layout.bell_regions()
     return layout.engine_regions() if kind == Kind.ENGINE else layout.changed_regions()
 
 

@@ -7,7 +7,7 @@ Its job comes on standard input (job.py). On standard output it tells launch, on
     died {role, pid, how}, restarted {role, pid, restarts, why}
     refused {role, how}                         the fork server could not make that worker
     parked {role, why}                          it is not started again
-    quarantined {role, sequence}                a ring record on which two lives of that worker ended
+    quarantined {role, symbol, sequence}        a ring record on which two lives of that worker ended
     said {role, line}                           what a child said that is not for the supervisor
     stopped, or failed {message}                the last word; status 0, or 1
 """

@@ -14,6 +14,8 @@ from shm.layout import Kind, Regions, Words
 from shm.life import AlreadyHeld, LifeLock, is_held
 
 from ..config import SymbolSettings
+from ..processes import WorkerProcess, processes_of
+from .decide import Begun
 from .errors import CannotStart
 
 SUPERVISOR_LOCK = "supervisor.lock"
@@ -108,6 +110,9 @@ class Memory:
         for each in symbols:
             self._make(f"{each.symbol}.ring", Kind.RING, _ring_regions(each), each.symbol)
             self._make(f"{each.symbol}.book", Kind.BOOK, _book_regions(each), each.symbol)
+        for process in processes_of(symbols).values():
+            if process.has_bell:
+                self._make(f"{process.name}.bell", Kind.BELL, layout.bell_regions())
         self._make("engine", Kind.ENGINE, layout.engine_regions())
         self._make("changed", Kind.CHANGED, layout.changed_regions())
         self._engine = self._look("engine", Kind.ENGINE)
@@ -125,18 +130,23 @@ class Memory:
     def engine_beat(self) -> int:
         return int(self._engine[layout.ENGINE_WORDS.index("heartbeat") * layout.WORDS_A_LINE])
 
-    def worker_beat(self, symbol: str) -> int:
-        return int(self._rings[symbol][layout.HEARTBEAT])
+    def worker_beat(self, process: WorkerProcess) -> int:
+        """Grows as long as the process goes on with any of its instruments."""
+        return sum(int(self._rings[each.symbol][layout.HEARTBEAT]) for each in process.symbols)
 
-    def begun(self, symbol: str) -> int:
-        """The sequence of the record that the worker was applying when it last wrote this word; 0 for none."""
-        return int(self._rings[symbol][layout.BEGUN])
+    def begun(self, process: WorkerProcess) -> Begun | None:
+        """The record that the worker was applying when it last said so; it has at most one in hand."""
+        for each in process.symbols:
+            if sequence := int(self._rings[each.symbol][layout.BEGUN]):
+                return Begun(each.symbol, sequence)
+        return None
 
 
 def needed_bytes(symbols: tuple[SymbolSettings, ...]) -> int:
     """What all segments of one generation take."""
     each = sum(layout.total_bytes(_ring_regions(one)) + layout.total_bytes(_book_regions(one)) for one in symbols)
-    return each + layout.total_bytes(layout.engine_regions()) + layout.total_bytes(layout.changed_regions())
+    bells = sum(layout.total_bytes(layout.bell_regions()) for one in processes_of(symbols).values() if one.has_bell)
+    return each + bells + layout.total_bytes(layout.engine_regions()) + layout.total_bytes(layout.changed_regions())
 
 
 def _ring_regions(settings: SymbolSettings) -> Regions:

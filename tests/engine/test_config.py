@@ -2,6 +2,7 @@
 
 import dataclasses
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -87,7 +88,7 @@ def test_a_ring_is_a_power_of_two(tmp_path: Path, value: str) -> None:
 @pytest.mark.parametrize("key", [entry.name for entry in dataclasses.fields(SymbolSettings) if entry.type is int])
 def test_bounds_are_where_the_rule_says(tmp_path: Path, key: str) -> None:
     rule = next(entry.metadata["rule"] for entry in dataclasses.fields(SymbolSettings) if entry.name == key)
-    low, high = (int(word) for word in rule.must.split() if word.isdigit())
+    low, high = (int(word) for word in rule.must.split() if word.removeprefix("-").isdigit())
     assert [rule.holds(value) for value in (low - 1, low, high, high + 1)] == [False, True, True, False]
 
 
@@ -103,6 +104,61 @@ def test_contracts_that_are_none(tmp_path: Path, contract: object) -> None:
 def test_one_contract_twice(tmp_path: Path) -> None:
     (tmp_path / "A.toml").write_text('contract = "CON.F.US.MNQ.Z26"')
     assert "CON.F.US.MNQ.Z26 is there twice" in refusal(tmp_path, 'contract = "CON.F.US.MNQ.Z26"')
+
+
+def folder_of(folder: Path, **files: str) -> Path:
+    for symbol, text in files.items():
+        (folder / f"{symbol}.toml").write_text(text)
+    return folder
+
+
+def test_instruments_share_a_process_and_its_cpu(tmp_path: Path) -> None:
+    cpu = min(os.sched_getaffinity(0))
+    pinned, other, alone = load_symbols(
+        folder_of(tmp_path, A=f'process = "quiet"\ncpu = {cpu}', B='process = "quiet"', C="")
+    )
+    assert (pinned.worker, other.worker, alone.worker) == ("quiet", "quiet", "C")
+    assert (pinned.cpu, other.cpu, alone.cpu) == (cpu, -1, -1)
+
+
+@pytest.mark.parametrize("name", ["a b", "../x", ".x", "x" * 33, "ü"])
+def test_a_process_name_becomes_a_file_name(tmp_path: Path, name: str) -> None:
+    assert "process is" in refusal(tmp_path, f"process = {json.dumps(name)}")
+
+
+def test_a_cpu_that_this_machine_does_not_have(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {3, 0})
+    assert refusal(tmp_path, "cpu = 1") == (
+        f"{tmp_path}/MNQ.toml: cpu is 1, but it must be one that this machine lets us use, of 0, 3:"
+        " correct it, or leave it out for -1, which is anywhere"
+    )
+    (tmp_path / "MNQ.toml").write_text("cpu = 3")
+    given = load(symbols_dir=tmp_path)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0})
+    assert Settings.from_json(given.to_json()).symbols[0].cpu == 3, "who is given settings goes on without the CPU"
+
+
+def test_two_cpus_for_one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1})
+    text = 'process = "quiet"\ncpu = '
+    assert "cpu is 0 for A and 1 for MNQ, but both are in process quiet" in refusal(
+        folder_of(tmp_path, A=text + "0"), text + "1"
+    )
+
+
+def test_a_process_named_as_an_instrument_that_is_not_in_it(tmp_path: Path) -> None:
+    text = 'process = "A"'
+    for other in ("", 'process = "quiet"'):
+        assert "MNQ's process is A, but so is called an instrument that does not share it" in refusal(
+            folder_of(tmp_path, A=other), text
+        )
+    (tmp_path / "A.toml").write_text(text)
+    assert [settings.worker for settings in load_symbols(tmp_path)] == ["A", "A"]
+
+
+@pytest.mark.parametrize("name", ["engine", "simulator"])
+def test_a_process_named_as_another_part_of_the_engine(tmp_path: Path, name: str) -> None:
+    assert f"MNQ's process is {name}, which is the engine's" in refusal(tmp_path, f'process = "{name}"')
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:

@@ -171,7 +171,12 @@ def test_two_cells_or_slots_in_hand_are_a_fault(book: Segment) -> None:
 
 
 @pytest.mark.parametrize(
-    ("kind", "regions"), [(Kind.ENGINE, layout.engine_regions()), (Kind.CHANGED, layout.changed_regions())]
+    ("kind", "regions"),
+    [
+        (Kind.ENGINE, layout.engine_regions()),
+        (Kind.CHANGED, layout.changed_regions()),
+        (Kind.BELL, layout.bell_regions()),
+    ],
 )
 def test_the_small_segments_are_printed(tmp_path: Path, kind: Kind, regions: layout.Regions) -> None:
     segment = create(tmp_path / "segment", kind, regions, generation=1)

@@ -49,7 +49,10 @@ def test_a_terminal_gets_the_table(quiet: bool) -> None:
         ({"event": "died", "role": "MNQ", "pid": 7, "how": "ended by SIGKILL"}, "MNQ: process 7 ended by SIGKILL\n"),
         ({"event": "restarted", "role": "MNQ", "pid": 8, "restarts": 1, "why": "…"}, "MNQ: goes on in process 8\n"),
         ({"event": "parked", "role": "MNQ", "why": "died too often"}, "MNQ: died too often\n"),
-        ({"event": "quarantined", "role": "MNQ", "sequence": 9}, "MNQ: record 9 kills its worker and was set aside\n"),
+        (
+            {"event": "quarantined", "role": "quiet", "symbol": "MNQ", "sequence": 9},
+            "MNQ: record 9 kills its worker and was set aside\n",
+        ),
         ({"event": "said", "role": "engine", "line": {}}, ""),
     ],
 )

@@ -18,6 +18,7 @@ SEGMENTS = [
     pytest.param(layout.book_regions(1, 1, 2, 2), id="book-least"),
     pytest.param(layout.engine_regions(), id="engine"),
     pytest.param(layout.changed_regions(), id="changed"),
+    pytest.param(layout.bell_regions(), id="bell"),
 ]
 
 # Who writes which control words: layout.py's drawing said again, name by name.

@@ -26,6 +26,7 @@ REGIONS = {
     Kind.BOOK: BOOK,
     Kind.ENGINE: layout.engine_regions(),
     Kind.CHANGED: layout.changed_regions(),
+    Kind.BELL: layout.bell_regions(),
 }
 
 

@@ -289,7 +289,7 @@ def test_quarantined_records_are_kept_counted_and_the_book_asks_for_a_snapshot(t
     poison = depth([(2, 20999.75, 5)], 2)
     pair.send(poison)
     sequence = int(pair.state["sequence"]) + 1
-    pair.restart(rig.job(str(tmp_path), (sequence,)))
+    pair.restart(rig.task((sequence,)), tmp_path)
     pair.drain()
     state = pair.state
     assert (state["state"], state["reason"], state["quarantined"]) == (State.STALE, Reason.QUARANTINED, 1)
@@ -305,7 +305,7 @@ def test_a_quarantined_record_in_chunks_counts_once_and_is_kept_whole(tmp_path: 
     poison = snapshot(100, 100)
     sequence = int(pair.state["sequence"]) + 1
     pair.send(poison)
-    pair.restart(rig.job(str(tmp_path), (sequence,)))
+    pair.restart(rig.task((sequence,)), tmp_path)
     pair.drain()
     assert pair.state["quarantined"] == 1
     assert (tmp_path / "quarantine" / f"MNQ-{sequence}.record").read_text() == poison
