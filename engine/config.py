@@ -211,7 +211,7 @@ class Settings:
             name=_engine_name(table["name"]),
             shm_root=Path(table["shm_root"]),
             data_folder=Path(table["data_folder"]),
-            symbols=_distinct(symbols, source),
+            symbols=check_together(symbols, source),
             **tables,
         )
 
@@ -281,7 +281,7 @@ def load_symbols(folder: Path, wanted: Sequence[str] | None = None) -> tuple[Sym
         raise ConfigError(
             f"{folder}: {len(names)} symbols, but there must be 1 to {MAX_SYMBOLS}: choose with --symbols"
         )
-    return _distinct([read_symbol(known[symbol]) for symbol in names], str(folder))
+    return check_together([read_symbol(known[symbol]) for symbol in names], str(folder))
 
 
 def read_symbol(path: Path) -> SymbolSettings:
@@ -380,7 +380,7 @@ def _engine_name(name: str) -> str:
     return name
 
 
-def _distinct(symbols: list[SymbolSettings], source: str) -> tuple[SymbolSettings, ...]:
+def check_together(symbols: list[SymbolSettings], source: str) -> tuple[SymbolSettings, ...]:
     """Two rings for one contract would each get half of the messages."""
     for what in ("symbol", "contract"):
         seen: set[str] = set()

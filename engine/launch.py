@@ -29,6 +29,7 @@ from .arguments import Arguments
 from .config import KEY_VARIABLE, USER_VARIABLE, ConfigError, Credentials, Settings
 from .run import POLL_S, RECORDED_SYMBOL, Ending, EngineEnded, Failed, Outcome, Run, wait_until_ready
 from .screen import Screen
+from .simulator.contracts import CONTRACTS
 from .simulator_control import SimulatorGone
 from .summary import failures, summarise
 from .supervised import TOP, Supervised
@@ -87,7 +88,13 @@ def parser() -> Arguments:
     engine.add_argument("--name", default="default", help="what readers attach to (default: default)")
     engine.add_argument("--venue", choices=("simulator", "projectx"), help="who to connect to (default: simulator)")
     engine.add_argument("--symbols", type=_symbols, metavar="A,B", help="only these instruments")
-    engine.add_argument("--symbols-dir", type=Path, metavar="DIR", help="symbol files in place of the shipped ones")
+    engine.add_argument(
+        "--symbols-dir",
+        type=Path,
+        metavar="DIR",
+        help="symbol files in place of the shipped ones; followed while the engine runs: what is added, changed or "
+        "removed there takes effect at once (with --symbols: of those that it names)",
+    )
     engine.add_argument("--config", type=Path, metavar="FILE", help="settings of venue, http and feed, in TOML")
     engine.add_argument(
         "--data",
@@ -116,15 +123,20 @@ def parser() -> Arguments:
     return made
 
 
+def _only(options: argparse.Namespace) -> list[str] | None:
+    """The only symbols there may be; None: all that have a file."""
+    if options.symbols is None and options.flow is not None:
+        return [RECORDED_SYMBOL]
+    symbols: list[str] | None = options.symbols
+    return symbols
+
+
 def _settings(options: argparse.Namespace, default_data: Path | None) -> Settings:
     """All settings, read and checked. Raises ConfigError."""
-    symbols = options.symbols
-    if symbols is None and options.flow is not None:
-        symbols = [RECORDED_SYMBOL]
     return config.load(
         options.config,
         symbols_dir=options.symbols_dir,
-        symbols=symbols,
+        symbols=_only(options),
         name=options.name,
         data_dir=options.data.absolute() if options.data else default_data,
         venue=options.venue,
@@ -143,11 +155,14 @@ def _check_use(options: argparse.Namespace, arguments: Arguments) -> None:
 
 def _simulator_job(options: argparse.Namespace, settings: Settings, login: Credentials, truth: Path) -> dict[str, Any]:
     """What the simulator is told. It knows the key by its hash only."""
+    named = [one.symbol for one in settings.symbols]
+    any_may_come = options.symbols_dir is not None and _only(options) is None
     return {
         "port": options.port,
         "seed": options.seed,
         "rate_entries_per_s": options.rate,
-        "symbols": [one.symbol for one in settings.symbols],
+        "symbols": named,
+        "spare": [symbol for symbol in CONTRACTS if symbol not in named] if any_may_come else [],
         "flow": str(options.flow.resolve()) if options.flow else None,
         "pace": options.pace,
         "crossed": options.crossed,
@@ -155,6 +170,13 @@ def _simulator_job(options: argparse.Namespace, settings: Settings, login: Crede
         "user_name": login.user_name,
         "api_key_sha256": hashlib.sha256(login.api_key.encode()).hexdigest(),
     }
+
+
+def _watched(options: argparse.Namespace) -> dict[str, Any] | None:
+    """The folder that is followed while the engine runs: only the user's own. Shipped files change with an update."""
+    if options.symbols_dir is None:
+        return None
+    return {"folder": str(options.symbols_dir.resolve()), "symbols": _only(options)}
 
 
 def _login(settings: Settings, options: argparse.Namespace, environ: Mapping[str, str]) -> Credentials:
@@ -176,6 +198,7 @@ def run(options: argparse.Namespace, settings: Settings, login: Credentials, tru
         "settings": settings.to_json(),
         "simulator": _simulator_job(options, settings, login, truth) if simulated else None,
         "launch_pid": os.getpid(),
+        "watched": _watched(options),
     }
     ending = Ending()
     with ending.listening(), Screen(Console(stderr=True), quiet=options.json) as screen:

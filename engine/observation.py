@@ -6,32 +6,43 @@ The public reader API and /proc, nothing else: if this file can show it, so can 
 import math
 import os
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
 from shm import Instrument, Market, Status
-from shm.errors import Stale
+from shm.errors import Stale, UnknownSymbol
 
-from .summary import Result, Verdict
+from .summary import REMOVED, Result, Verdict
 from .table import Quote, Row, decimals
 
 MEMORY_EVERY_S = 2.0  # reading smaps takes a process milliseconds
 
 
 class Observer:
-    """Looks at all instruments of a market; keeps what a rate needs: the look before."""
+    """Looks at all instruments of a market, those too that come later; keeps what a rate needs: the look before.
+
+    Of an instrument that was removed the last look is kept, for the results.
+    """
 
     def __init__(self, market: Market, shared_folder: Path) -> None:
         """`shared_folder`: where this engine's segments lie; what is mapped from there is not a worker's own."""
-        self._instruments = {symbol: market[symbol] for symbol in market.symbols}
+        self._market = market
+        self._seen: dict[str, Status] = {}
         self._shared_folder = shared_folder
         self._before: dict[str, tuple[float, int]] = {}
         self._memory: dict[int, float | None] = {}
         self._measured_s = -math.inf
 
     def statuses(self) -> dict[str, Status]:
-        return {symbol: instrument.status() for symbol, instrument in self._instruments.items()}
+        """Of what the engine carries now."""
+        found = {}
+        for symbol in self._market.symbols:
+            with suppress(UnknownSymbol):  # it was removed just now
+                found[symbol] = self._market[symbol].status()
+        self._seen |= found
+        return found
 
     def rows(self, now_s: float) -> list[Row]:
         """One row an instrument, at `now_s` of a clock that goes on; rates are since the call before."""
@@ -45,17 +56,18 @@ class Observer:
             self._before[symbol] = now_s, status.delivered
             passed_s = now_s - before_s
             rate = (status.delivered - before) / passed_s if passed_s > 0 else 0.0
-            rows.append(_row(self._instruments[symbol], status, max(0.0, rate), self._memory.get(status.pid)))
+            rows.append(_row(self._market[symbol], status, max(0.0, rate), self._memory.get(status.pid)))
         return rows
 
     def results(self, states: Mapping[str, str], verdicts: Mapping[str, Verdict]) -> list[Result]:
         """The end of a run: counts of now, `states` of before the stop, what the judge found if there was one."""
+        carried = self.statuses()
         return [
             Result(
                 symbol=symbol,
                 contract=status.contract,
                 pid=status.pid,
-                state=states[symbol],
+                state=states.get(symbol, status.state) if symbol in carried else REMOVED,
                 parked=status.parked,
                 records=status.delivered,
                 applied=status.applied,
@@ -65,10 +77,10 @@ class Observer:
                 trades=status.trades,
                 resyncs=status.resyncs,
                 latency_us=_latency_us(status),
-                uss_mib=own_mib(status.pid, self._shared_folder),
+                uss_mib=own_mib(status.pid, self._shared_folder) if symbol in carried else None,
                 verdict=verdicts.get(symbol),
             )
-            for symbol, status in self.statuses().items()
+            for symbol, status in self._seen.items()
         ]
 
 
@@ -94,8 +106,8 @@ def _row(instrument: Instrument, status: Status, records_per_s: float, uss_mib: 
     bid = ask = last = None
     try:
         quote = instrument.quote(allow_stale=True)
-    except Stale:
-        quote = None  # nothing could be read whole at this moment: the row says so by its state
+    except (Stale, UnknownSymbol):
+        quote = None  # nothing could be read whole at this moment, or it was just removed: the row says so by its state
     if quote is not None and quote.price_increment > 0:
         digits = decimals(quote.price_increment, quote.price_scale)
         bid = Quote(quote.bid, quote.bid_size, digits) if quote.bid_units else None

@@ -52,6 +52,11 @@ class Stream(Generic[Row]):
         """End it: a loop over it, also one that waits in another thread, stops within 100 ms."""
         self._closed = True
 
+    @property
+    def made(self) -> int:
+        """Which making of the instrument's segments this reads; it skips those that it slept through."""
+        return self._page.made
+
     def last(self, count: int) -> Rows:
         """The newest rows, oldest first, at most `count` and at most what the ring still holds; moves no cursor.
 

@@ -2,12 +2,13 @@
 
     {"port": 0, "seed": 7, "rate_entries_per_s": 6000.0, "symbols": ["MNQ"], "flow": null, "pace": null,
      "crossed": false, "truth_folder": "…", "user_name": "…", "api_key_sha256": "…", "supervisor_pid": null,
-     "bursts": false, "deflate": false, "token_lifetime_s": 86400}
+     "bursts": false, "deflate": false, "token_lifetime_s": 86400, "spare": []}
 
 `rate_entries_per_s` is over all generated contracts together. `flow` is a capture for the contract that it holds;
 `pace` is how many times faster than recorded, null for as fast as the clients take it. The last line's keys may be
 left out: `bursts` has generated flow come with quiet hours and bursts of ten times the mean (schedule.py), `deflate`
-agrees to permessage-deflate, and a token lives for `token_lifetime_s`. The job holds no secret.
+agrees to permessage-deflate, and a token lives for `token_lifetime_s`. `spare` are further contracts, each at the rate
+of one of `symbols`, whose flow begins when a client asks for its depth and its trades. The job holds no secret.
 It serves until SIGTERM, and dies with its supervisor.
 """
 
@@ -67,18 +68,21 @@ class Job:
     bursts: bool = False
     deflate: bool = False
     token_lifetime_s: int = LIFETIME_S
+    spare: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, text: str) -> "Job":
         """Raises BadJob."""
         try:
             given: dict[str, Any] = json.loads(text)
-            job = cls(**given | {"symbols": tuple(given["symbols"])})
+            job = cls(**given | {"symbols": tuple(given["symbols"]), "spare": tuple(given.get("spare", ()))})
         except (ValueError, TypeError, KeyError) as error:
             raise BadJob(f"the job on stdin is not one JSON object with the simulator's keys: {error}") from None
-        unknown = [symbol for symbol in job.symbols if symbol not in CONTRACTS]
+        unknown = [symbol for symbol in (*job.symbols, *job.spare) if symbol not in CONTRACTS]
         if unknown or not job.symbols:
             raise BadJob(f"unknown symbols {unknown}; the simulator lists {', '.join(CONTRACTS)}")
+        if set(job.spare) & set(job.symbols):
+            raise BadJob("a contract is among the symbols and among the spare ones: leave it out of one of them")
         if not 1 <= job.rate_entries_per_s <= MAX_RATE:
             raise BadJob(f"a rate is 1 to {MAX_RATE:.0f} depth entries/s, not {job.rate_entries_per_s}")
         if job.flow is not None and RECORDED_SYMBOL not in job.symbols:
@@ -100,7 +104,7 @@ def die_with(supervisor_pid: int) -> None:
 def flows_of(job: Job) -> list[Flow]:
     """The flow of each contract of the job."""
     flows = []
-    for symbol in job.symbols:
+    for symbol in (*job.symbols, *job.spare):
         if job.flow is not None and symbol == RECORDED_SYMBOL:
             flows.append(read_flow(Path(job.flow), crossed=job.crossed))
         else:
@@ -114,12 +118,12 @@ def build(job: Job) -> Gateway:
     parts = [(flow, checkpoints(flow)) for flow in flows]
     logs = truth.write(Path(job.truth_folder), parts)
     channels, schedules = {}, {}
-    generated = sum(flow.loops for flow in flows)
+    generated = sum(flow.loops for flow in flows) - len(job.spare)
     for i, (flow, marks) in enumerate(parts):
         symbol = flow.contract.symbol
         channels[symbol] = Channel(flow, marks, logs[symbol], time.time_ns())
         if flow.loops:
-            rate = job.rate_entries_per_s / generated
+            rate = job.rate_entries_per_s / max(generated, 1)  # with a recorded flow there may be spare ones only
             rhythm = BURSTS if job.bursts else None
             schedules[symbol] = Schedule(flow, rate, lead=_LEAD_ENTRIES * i / len(flows), rhythm=rhythm)
         else:
@@ -127,7 +131,7 @@ def build(job: Job) -> Gateway:
     served = {flow.contract.symbol: flow.contract for flow in flows}
     listed = [served.get(symbol, contract) for symbol, contract in CONTRACTS.items()]
     tokens = Tokens(job.user_name, job.api_key_sha256, job.token_lifetime_s)
-    return Gateway(listed, Sender(channels, schedules), tokens, job.deflate)
+    return Gateway(listed, Sender(channels, schedules, spare=job.spare), tokens, job.deflate)
 
 
 async def serve(job: Job) -> None:

@@ -2,9 +2,11 @@
 
 It looks through the public reader API like any stranger. A book that says live is compared with the truth at its own
 venue stamp; the tape is compared with the trades that were sent while somebody was subscribed to them (prints.py).
-What could not be judged is counted too: nothing passes because nobody looked.
+What could not be judged is counted too: nothing passes because nobody looked. Instruments that come later are judged
+from then on, and one that was removed is judged again when it is back.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
@@ -12,7 +14,7 @@ from time import monotonic
 import numpy as np
 
 from shm import Book, Instrument, Market
-from shm.errors import Overrun, Stale
+from shm.errors import Overrun, Stale, UnknownSymbol
 from shm.layout import Rows
 
 from .flow import Ints
@@ -100,7 +102,7 @@ class _Witness:
         now_s = monotonic()
         try:
             book = self._instrument.book()
-        except Stale:
+        except (Stale, UnknownSymbol):
             self.counts.skipped_stale += 1
             self._live_at_s = None
             return
@@ -127,12 +129,17 @@ class _Witness:
     def follow(self) -> None:
         """Judge what is new on the tape."""
         for _ in range(MAX_READS):
+            made = self._tape.made
             try:
                 rows = self._tape.read(MAX_TAPE_ROWS)
             except Overrun:
                 continue  # what it lost shows in `lost`, with the next rows
+            except UnknownSymbol:
+                return  # removed; what its tape had was read before this is said
             if not len(rows):
                 return
+            if self._tape.made > made + 1:  # made anew more than once since the last look: that of between is gone
+                self._prints.start_at(int(rows["venue_ns"][0]))
             sequence, place = self._judged_to
             rows = rows[(rows["sequence"] > sequence) | ((rows["sequence"] == sequence) & (rows["place"] > place))]
             seen = _columns(rows["venue_ns"], rows["price"], rows["size"], rows["side"])
@@ -149,7 +156,7 @@ class _Witness:
         self._prints.finish()
         try:
             book = self._instrument.depth()
-        except Stale:
+        except (Stale, UnknownSymbol):
             self.counts.skipped_stale += 1
             return
         self._compare(book)
@@ -173,12 +180,17 @@ class Judge:
 
     def __init__(self, market: Market, truth: Truth | Path | str) -> None:
         """`truth` is an open one, or the simulator's truth folder. Raises FileNotFoundError if there is none."""
-        opened = truth if isinstance(truth, Truth) else Truth.open(truth)
-        self._witnesses = {
-            symbol: _Witness(market[symbol], opened.of_symbol(symbol))
-            for symbol in market.symbols
-            if symbol in opened.symbols
-        }
+        self._market = market
+        self._truth = truth if isinstance(truth, Truth) else Truth.open(truth)
+        self._witnesses: dict[str, _Witness] = {}
+        self._call()
+
+    def _call(self) -> None:
+        """A witness for each instrument that has none yet."""
+        for symbol in self._market.symbols:
+            if symbol in self._truth.symbols and symbol not in self._witnesses:
+                with suppress(UnknownSymbol):  # removed this moment
+                    self._witnesses[symbol] = _Witness(self._market[symbol], self._truth.of_symbol(symbol))
 
     @property
     def counts(self) -> dict[str, Counts]:
@@ -190,7 +202,8 @@ class Judge:
             witness.sample()
 
     def follow(self, symbol: str | None = None) -> None:
-        """Judge the new prints of one instrument, or of each."""
+        """Judge the new prints of one instrument, or of each; and look who has come."""
+        self._call()
         for witness in self._chosen(symbol):
             witness.follow()
 

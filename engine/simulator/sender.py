@@ -7,7 +7,7 @@ is sent as fast as possible looks at the clients: it waits while any of them is 
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from typing import Protocol
 
 import numpy as np
@@ -47,6 +47,8 @@ class Sender:
         schedules: dict[str, Schedule],
         now_ns: Callable[[], int] = time.time_ns,
         monotonic_s: Callable[[], float] = time.monotonic,
+        *,
+        spare: Collection[str] = (),
     ) -> None:
         self.channels = channels
         self.clients: set[Client] = set()
@@ -60,9 +62,10 @@ class Sender:
         self._monotonic_s = monotonic_s
         self._out = np.empty(OUT_BYTES, np.uint8)
         # Seconds a contract has been running, and when that was brought up to date. A recorded flow does not run
-        # before a client has asked for its depth and its trades: it is sent once.
+        # before a client has asked for its depth and its trades, because it is sent once; a spare one, because it
+        # would cost time for nobody.
         self._elapsed_s = dict.fromkeys(channels, 0.0)
-        self._running = {symbol: channel.flow.loops for symbol, channel in channels.items()}
+        self._running = {symbol: channel.flow.loops and symbol not in spare for symbol, channel in channels.items()}
         self._next_s = {symbol: schedules[symbol].due_at(0) for symbol in channels}
         self._read_s = monotonic_s()
         self._active_s = 0.0
@@ -82,7 +85,7 @@ class Sender:
         self.paused = False
 
     def start_flows(self, client: Client) -> None:
-        """Start the recorded flows of which a client has depth and trades."""
+        """Start the flows that wait until a client has depth and trades of them."""
         self._pass_time()
         for symbol, wanted in client.wanted.items():
             if wanted & _DEPTH_AND_TRADES == _DEPTH_AND_TRADES:
