@@ -65,6 +65,11 @@ def text(default: str, must: str, holds: Callable[[str], object]) -> Any:
     )
 
 
+def flag(default: bool) -> Any:
+    """True or false."""
+    return field(default=default, metadata={"rule": Rule("true or false", lambda value: type(value) is bool)})
+
+
 def _is_power_of_two(value: Any) -> bool:
     return type(value) is int and 1 <= value <= 1024 and value & (value - 1) == 0
 
@@ -119,7 +124,7 @@ class SymbolSettings:
     # who names the same process shares one; without a name it is the instrument's own
     process: str = text("", "a name of at most 32 letters, digits, '.', '_' and '-'", _is_process)
     cpu: int = whole(ANY_CPU, ANY_CPU, MAX_CPU)  # the one its worker runs on; -1: anywhere
-    max_silence_ms: int = whole(30_000, 200, 86_400_000)  # no message of it for so long: resync
+    max_silence_ms: int = whole(30_000, 200, 86_400_000)  # no message and no word of REST for so long: resync
     max_lag_ms: int = whole(1000, 250, 60_000)  # an older publication is not live; clock frames come each 100 ms
     max_venue_lag_ms: int = whole(1000, 10, 600_000)  # behind the venue's clock by more: stale
 
@@ -160,12 +165,14 @@ class FeedSettings:
 
     ping_interval_ms: int = whole(10_000, 50, 15_000)  # the venue drops a client that is silent for 30 s
     socket_silence_ms: int = whole(30_000, 100, 600_000)  # no bytes at all: the socket is dropped
+    probe_after_ms: int = whole(1000, 100, 600_000)  # silent for longer, against its habit: REST is asked
     connect_timeout_ms: int = whole(10_000, 100, 60_000)
     handshake_timeout_ms: int = whole(5000, 100, 60_000)
     resync_timeout_ms: int = whole(2000, 50, 60_000)  # a resubscribed instrument that stays mute: reconnect
     backoff_first_ms: int = whole(100, 1, 60_000)
     backoff_max_ms: int = whole(30_000, 1, 600_000)
     roll_check_s: int = whole(60, 1, 86_400)  # how often the venue is asked which contract is the front one
+    deflate: bool = flag(False)  # ask for permessage-deflate; the gateway's server library does not agree by itself
 
 
 @dataclass(frozen=True, slots=True)

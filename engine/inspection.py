@@ -22,6 +22,7 @@ from shm.life import start_ticks
 from shm.segment import Segment, attach
 
 from .arguments import Arguments
+from .entry import complain
 from .table import decimals
 
 RETRIES = 100  # of a cell copied while its writer goes on; more than two in a row was never seen
@@ -352,14 +353,16 @@ def segments_of(name: str) -> list[Path]:
     try:
         generation = registry.read(folder).generation
     except FileNotFoundError:
-        raise NoEngine(f'no engine runs under the name "{name}": start one with scripts/launch') from None
+        raise NoEngine(
+            f'no engine runs under the name "{name}": start one with scripts/launch (shardbook launch)'
+        ) from None
     return sorted(path for path in registry.generation_folder(folder, generation).iterdir() if path.is_file())
 
 
-def main(argv: Sequence[str] | None = None) -> int:
+def main(argv: Sequence[str] | None = None, command: str = "scripts/inspect") -> int:
     """Print what was asked for; 0 if all of it is whole, 1 if something is damaged, foreign or absent."""
     parser = Arguments(
-        prog="scripts/inspect",
+        prog=command,
         description="Print what is in shared-memory segments, and whether they are whole.",
     )
     parser.add_argument(
@@ -372,17 +375,17 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         files = options.files or segments_of(options.name)
     except (ShardbookError, ValueError) as error:
-        print(f"scripts/inspect: {error}", file=sys.stderr)
+        complain(command, str(error))
         return 1
     status = 0
     for path in files:
         try:
             segment = open_segment(path)
         except FileNotFoundError:
-            print(f"scripts/inspect: {path} does not exist", file=sys.stderr)
+            complain(command, f"{path} does not exist")
             status = 1
         except (LayoutError, OSError) as error:
-            print(f"scripts/inspect: {error}", file=sys.stderr)
+            complain(command, str(error))
             status = 1
         else:
             report = examine(segment)

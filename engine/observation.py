@@ -5,7 +5,7 @@ The public reader API and /proc, nothing else: if this file can show it, so can 
 
 import math
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -48,7 +48,7 @@ class Observer:
         """One row an instrument, at `now_s` of a clock that goes on; rates are since the call before."""
         statuses = self.statuses()
         if now_s - self._measured_s >= MEMORY_EVERY_S:
-            self._memory = {status.pid: own_mib(status.pid, self._shared_folder) for status in statuses.values()}
+            self._memory = memory_shares([status.pid for status in statuses.values()], self._measure)
             self._measured_s = now_s
         rows = []
         for symbol, status in statuses.items():
@@ -62,6 +62,7 @@ class Observer:
     def results(self, states: Mapping[str, str], verdicts: Mapping[str, Verdict]) -> list[Result]:
         """The end of a run: counts of now, `states` of before the stop, what the judge found if there was one."""
         carried = self.statuses()
+        memory = memory_shares([status.pid for status in carried.values()], self._measure)
         return [
             Result(
                 symbol=symbol,
@@ -77,11 +78,14 @@ class Observer:
                 trades=status.trades,
                 resyncs=status.resyncs,
                 latency_us=_latency_us(status),
-                uss_mib=own_mib(status.pid, self._shared_folder) if symbol in carried else None,
+                uss_mib=memory[status.pid] if symbol in carried else None,
                 verdict=verdicts.get(symbol),
             )
             for symbol, status in self._seen.items()
         ]
+
+    def _measure(self, pid: int) -> float | None:
+        return own_mib(pid, self._shared_folder)
 
 
 def accounted(statuses: Sequence[Status]) -> bool:
@@ -89,6 +93,15 @@ def accounted(statuses: Sequence[Status]) -> bool:
     return all(
         status.delivered == status.applied + status.refused + status.dropped + status.quarantined for status in statuses
     )
+
+
+def memory_shares(pids: Sequence[int], measure: Callable[[int], float | None]) -> dict[int, float | None]:
+    """What falls to one instrument of each process, given the process of every instrument: those of one pay equally.
+
+    So the sum over instruments is what all workers take. Each process is measured once.
+    """
+    of_process = {pid: measure(pid) for pid in set(pids)}
+    return {pid: None if mib is None else mib / pids.count(pid) for pid, mib in of_process.items()}
 
 
 def own_mib(pid: int, shared_folder: Path) -> float | None:

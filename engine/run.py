@@ -29,6 +29,7 @@ DRAIN_LIMIT_S = 10.0
 QUIET_S = 0.3  # nothing arrived for so long: the sockets are empty too
 POLL_S = 0.02
 MAX_WAIT_S = 0.05  # a signal is seen within that, and so is the moment at which all is live
+COMPILING = "compiling the kernels; they are kept, so this is once and takes about half a minute …"
 COMPILING_S = 5.0  # kept kernels are loaded sooner than that, even on a busy machine
 
 
@@ -91,7 +92,7 @@ def wait_until_ready(engine: Supervised, ending: Ending, screen: Screen) -> dict
                 case _:
                     untold.append(event)
         if compiling and not noted and time.monotonic() - began_s > COMPILING_S:
-            screen.note("compiling the kernels; they are kept, so this is once and takes about half a minute …")
+            screen.note(COMPILING)
             noted = True
         if not engine.running:
             raise EngineEnded("the engine ended before it was up; the end of its log is above")

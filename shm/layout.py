@@ -387,6 +387,8 @@ ENGINE_WORDS = (
     "calculation_hits",
     "calculation_misses",
     "calculation_evictions",
+    "probes",  # newest bars asked for, because an instrument was silent
+    "freezes",  # streams found frozen: of one instrument, or of all
 )
 ENGINE_BYTES = 4096
 

@@ -1,4 +1,4 @@
-"""The ProjectX REST endpoints that a market-data feed needs: a token, the accounts, the contracts.
+"""The ProjectX REST endpoints that a market-data feed needs: a token, the accounts, the contracts, the newest bar.
 
 Every answer has `success`, `errorCode` and `errorMessage`; a failure of business comes with HTTP 200 and `success`
 false, and the codes mean something else at each endpoint (OpenAPI document of the gateway). A token is a JWT for
@@ -12,8 +12,9 @@ import logging
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 
@@ -28,6 +29,11 @@ ASSUMED_LIFE_S: Final = 3600  # of a token whose end cannot be read
 MAX_LIFE_S: Final = 30 * 86_400
 PRICE_SCALE: Final = 9
 MAX_INCREMENT: Final = 10**15  # a tick of a million: none is near
+NEWEST_BARS: Final = 5  # a venue may send bars in which nothing was traded; they are passed over
+BARS_AROUND_S: Final = 86_400  # the window of the newest bar, before and after our clock, which may be wrong
+MAX_STAMP_CHARACTERS: Final = 40
+MAX_VOLUME: Final = 10**15
+_SECONDS_UNIT: Final = 1
 
 # Of loginKey, as the OpenAPI document names them; the rest is told by number.
 _WRONG_LOGIN: Final = {
@@ -54,6 +60,16 @@ class Contract:
     contract_id: str
     name: str
     price_increment: int
+
+
+class Bar(NamedTuple):
+    """The newest one-second bar with a trade in it: its second since 1970 by the venue's clock, and its volume."""
+
+    start_s: int
+    volume: int
+
+
+NO_BAR: Final = Bar(0, 0)  # nothing was traded in a day
 
 
 class Gateway:
@@ -122,6 +138,22 @@ class Gateway:
         raise VenueRefusal(
             f"the venue has no active contract of {settings.symbol}: set contract in {settings.symbol}.toml to an id"
         )
+
+    async def newest_bar(self, contract_id: str) -> Bar:
+        """The newest bar of a contract, of one second and as far as it goes by now (fact sheet 4.3).
+
+        NO_BAR if nothing was traded in the last day. Raises VenueError, also where the venue has no such bars.
+        """
+        now_s = self._now_s()
+        start, end = (
+            datetime.fromtimestamp(at_s, UTC).isoformat() for at_s in (now_s - BARS_AROUND_S, now_s + BARS_AROUND_S)
+        )
+        window = {"contractId": contract_id, "live": False, "startTime": start, "endTime": end}
+        bars = {"unit": _SECONDS_UNIT, "unitNumber": 1, "limit": NEWEST_BARS, "includePartialBar": True}
+        rows = _list_of(await self._ask("/History/retrieveBars", window | bars), "bars")
+        if len(rows) > NEWEST_BARS:
+            raise VenueError(f"the venue sent {len(rows)} bars where {NEWEST_BARS} were asked for")
+        return max((bar for bar in map(read_bar, rows) if bar.volume > 0), default=NO_BAR)
 
     async def _named(self, settings: SymbolSettings) -> list[object]:
         """The values of a contract that the settings name. Raises VenueRefusal: it may be listed later."""
@@ -237,6 +269,20 @@ def price_increment(tick_size: object, contract_id: str) -> int:
     if not scaled.is_finite() or not 0 < scaled <= MAX_INCREMENT or scaled != scaled.to_integral_value():
         raise VenueError(f"the venue sent {said(str(tick_size))!r} as the tick size of {contract_id}")
     return int(scaled)
+
+
+def read_bar(row: object) -> Bar:
+    """A bar of the venue's, checked. Raises VenueError."""
+    stamp, volume = (row.get("t"), row.get("v")) if isinstance(row, Mapping) else (None, None)
+    if isinstance(stamp, str) and len(stamp) <= MAX_STAMP_CHARACTERS:
+        try:
+            began = datetime.fromisoformat(stamp)
+            start_s = int((began if began.tzinfo else began.replace(tzinfo=UTC)).timestamp())
+        except (ValueError, OverflowError):
+            start_s = 0
+        if start_s > 0 and type(volume) is int and 0 <= volume <= MAX_VOLUME:
+            return Bar(start_s, volume)
+    raise VenueError(f"the venue sent a bar that is none, of {said(stamp)!r}")
 
 
 def _expiry(contract: Contract) -> tuple[int, int]:

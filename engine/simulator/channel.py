@@ -12,6 +12,7 @@ from shm.compiled import allocating_kernel
 from . import frames
 from .bars import SentBars
 from .book import Checkpoints, book_after
+from .contracts import Contract
 from .flow import ENTRY, RECORD, Dom, Flow, Ints, Kind, Rows
 from .frames import Bytes
 from .truth import LOG_ROWS, StampLog
@@ -85,6 +86,21 @@ class Channel:
         Returns the row it stopped before, which is `log.count` unless `out` was full, and where the output ends.
         """
         return frames.copy_run(*self._frames, self.log.stamps, self.log.records, begin, self.log.count, wanted, out, at)
+
+    def copied(self, begin: int, end: int, wanted: int) -> bytes:
+        """The frames of log rows begin … end - 1 again, as `copy` would have given them."""
+        out = np.empty(len(self._frames.buffer), np.uint8)
+        rest, parts = begin, []
+        while rest < end:
+            log = self.log
+            rest, at = frames.copy_run(*self._frames, log.stamps, log.records, rest, end, wanted, out, 0)
+            parts.append(out[:at].tobytes())
+        return b"".join(parts)
+
+    def roll(self, contract: Contract) -> None:
+        """The same flow goes on as that of another contract, whose id is equally long."""
+        frames.rename(self._frames, contract.contract_id)
+        self.contract = contract
 
     @property
     def record(self) -> int:

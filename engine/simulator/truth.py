@@ -23,13 +23,14 @@ order of plain stores is what x86-64 keeps and what this test instrument relies 
 import json
 import mmap
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .book import Checkpoints, book_after
+from .contracts import Contract
 from .flow import ENTRY, RECORD, Flow, Ints, Kind, Rows
 
 LOG_ROWS = 1 << 17
@@ -97,7 +98,6 @@ def write(folder: Path, flows: list[tuple[Flow, Checkpoints]]) -> dict[str, Stam
     """Write the flows and empty logs into `folder`, which is made if it is not there. Returns the logs by symbol."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     logs = {}
-    listed = []
     for flow, marks in flows:
         symbol = flow.contract.symbol
         np.save(folder / f"{symbol}.records.npy", flow.records)
@@ -105,12 +105,20 @@ def write(folder: Path, flows: list[tuple[Flow, Checkpoints]]) -> dict[str, Stam
         np.save(folder / f"{symbol}.starts.npy", marks.starts)
         np.save(folder / f"{symbol}.levels.npy", marks.levels)
         logs[symbol] = StampLog(folder / f"{symbol}.log")
-        contract = {"contract_id": flow.contract.contract_id, "tick_e9": flow.contract.tick_e9}
-        listed.append({"symbol": symbol, **contract, "loops": flow.loops})
-    draft = folder / "truth.json.tmp"
-    draft.write_text(json.dumps({"contracts": listed}))
-    os.replace(draft, folder / "truth.json")
+    listed = [(flow.contract, flow.loops) for flow, _ in flows]
+    name_contracts(folder, listed)
     return logs
+
+
+def name_contracts(folder: Path, listed: Iterable[tuple[Contract, bool]]) -> None:
+    """Say which contracts trade, and whether their flow loops; after a roll again, for who opens the truth then."""
+    rows = [
+        {"symbol": contract.symbol, "contract_id": contract.contract_id, "tick_e9": contract.tick_e9, "loops": loops}
+        for contract, loops in listed
+    ]
+    draft = folder / "truth.json.tmp"
+    draft.write_text(json.dumps({"contracts": rows}))
+    os.replace(draft, folder / "truth.json")
 
 
 class ContractTruth:
@@ -212,6 +220,11 @@ class ContractTruth:
         rows = self.rows
         listed = self._intervals[: int(self._words[_INTERVALS])].tolist()
         return [(first, rows if end < 0 else end, end < 0) for first, end in listed]
+
+    def records_sent(self, begin: int, end: int) -> list[int]:
+        """The records of rows begin … end - 1, without snapshots; `begin` is at least `oldest_row`."""
+        sent = (int(self._sent[row % LOG_ROWS]) for row in range(begin, end))
+        return [record for record in sent if record >= 0]
 
     def trades_sent(self, begin: int, end: int) -> Rows:
         """All trades of rows begin … end - 1, EXPECTED rows in order; `begin` is at least `oldest_row`."""

@@ -8,7 +8,7 @@ from typing import cast
 
 import pytest
 
-from engine.observation import accounted, own_mib
+from engine.observation import accounted, memory_shares, own_mib
 from engine.table import decimals
 from shm import Status
 
@@ -31,6 +31,17 @@ def test_own_memory_is_without_the_shared_folder(tmp_path: Path) -> None:
 
 def test_a_process_that_is_gone_has_no_memory(tmp_path: Path) -> None:
     assert own_mib(0x3FFFFF, tmp_path) is None
+
+
+def test_instruments_of_one_process_pay_equally_and_it_is_measured_once() -> None:
+    asked: list[int] = []
+
+    def measure(pid: int) -> float | None:
+        asked.append(pid)
+        return None if pid == 0 else 6.0
+
+    assert memory_shares([7, 8, 7, 0, 7], measure) == {7: 2.0, 8: 6.0, 0: None}
+    assert sorted(asked) == [0, 7, 8]
 
 
 def _status(**counts: int) -> Status:

@@ -169,6 +169,28 @@ def test_a_loop_that_was_closed_over_a_wait_keeps_no_thread(words: np.ndarray) -
     task._log_destroy_pending = False  # type: ignore[attr-defined]
 
 
+def test_a_wait_that_the_collector_ends_needs_no_lock(words: np.ndarray) -> None:
+    """The collector may run inside our own locked code, in the same thread: a lock taken there is never let go."""
+    loop = asyncio.new_event_loop()
+    waiting = sleeper.wait(words.data.cast("B"), 64, 0, LIMIT_S)
+    task = loop.create_task(waiting)
+    loop.run_until_complete(asyncio.sleep(0))
+    ended: list[bool] = []
+
+    def end() -> None:
+        with sleeper._lock:
+            waiting.close()
+            ended.append(True)
+
+    thread = threading.Thread(target=end, daemon=True)
+    thread.start()
+    thread.join(GONE_LIMIT_S)
+    assert ended
+    task.cancel()
+    loop.run_until_complete(asyncio.gather(task, return_exceptions=True))
+    loop.close()
+
+
 def test_two_loops_have_a_thread_each(words: np.ndarray) -> None:
     memory = words.data.cast("B")
     done: list[bool] = []

@@ -11,6 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from engine.run import COMPILING
 from shm import Market, NoEngine, attach
 from shm.layout import State
 from shm.registry import Registry, engine_folder, read
@@ -75,8 +76,14 @@ class Running:
     def wait(self, limit_s: float = STOP_LIMIT_S) -> dict[str, Any]:
         out, self.errors = self.process.communicate(timeout=limit_s)
         self.status = self.process.returncode
+        self.errors = without_compiling(self.errors)
         summary: dict[str, Any] = json.loads(out) if out else {}
         return summary
+
+
+def without_compiling(said: str) -> str:
+    """What was said on stderr, less that a first start takes long: which test is the first is chance."""
+    return "".join(line for line in said.splitlines(keepends=True) if line.rstrip() != COMPILING)
 
 
 @contextmanager
