@@ -223,4 +223,5 @@ def _verdict(counts: Counts) -> Verdict:
         unread_trades=counts.unread_prints,
         unfinished=counts.unfinished > 0,
         live_s=counts.live_s,
+        young=counts.young,
     )

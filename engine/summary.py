@@ -29,6 +29,7 @@ class Verdict:
     unread_trades: int  # overwritten on the tape before the judge came to them
     unfinished: bool  # after the drain the book was not in the state that was sent last
     live_s: float  # how long its book was live while it was judged
+    young: bool = False  # it came so shortly before the end that nothing can be said of its being live
 
 
 @dataclass(frozen=True, slots=True)
@@ -142,6 +143,8 @@ def _verdict_failures(symbol: str, verdict: Verdict, to_the_end: bool) -> list[s
         return found
     if verdict.unfinished:
         found.append(f"{symbol}: after the last record its book was not in the state that was sent last")
+    if verdict.young:
+        return found
     if verdict.live_s == 0:
         found.append(f"{symbol}: its book was never live")
     elif verdict.samples < MIN_SAMPLES_A_LIVE_SECOND * verdict.live_s:

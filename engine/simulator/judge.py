@@ -6,6 +6,7 @@ What could not be judged is counted too: nothing passes because nobody looked. I
 from then on, and one that was removed is judged again when it is back.
 """
 
+import math
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -23,6 +24,7 @@ from .truth import ContractTruth, Truth, UnknownStamp
 
 MAX_TAPE_ROWS = 1 << 16
 MAX_READS = 64  # of the tape in one look
+YOUNG_S = 5.0  # who came later than all others, and this shortly before the end, need not have been live
 GAP_S = 1.0  # two samples further apart than this say nothing about the time between them
 
 
@@ -32,7 +34,7 @@ class Counts:
 
     unjudged_samples: live books whose stamp was out of the truth's window. unread_prints: overwritten in the tape
     before the judge came to them. live_s: how long the book was live while it was sampled. unfinished: 1 if the
-    book, after the drain, was not in the state that was sent last.
+    book, after the drain, was not in the state that was sent last. young: it came YOUNG_S or less before the end.
     """
 
     compared_samples: int = 0
@@ -43,6 +45,7 @@ class Counts:
     unread_prints: int = 0
     unfinished: int = 0
     live_s: float = 0.0
+    young: bool = False
     prints: PrintCounts = field(default_factory=PrintCounts)
 
     @property
@@ -70,8 +73,10 @@ def wrong_levels(levels: Rows, complete: bool, true: Ints) -> int:
 class _Witness:
     """The judge of one instrument."""
 
-    def __init__(self, instrument: Instrument, truth: ContractTruth) -> None:
+    def __init__(self, instrument: Instrument, truth: ContractTruth, came_s: float) -> None:
+        """`came_s`: when, by `monotonic`; minus infinity for who was there first."""
         self.counts = Counts()
+        self._came_s = came_s
         self._instrument = instrument
         self._truth = truth
         self._prints = Prints(truth)
@@ -154,6 +159,7 @@ class _Witness:
         """The whole book and the rest of the tape, after the venue has paused and the rings are empty."""
         self.follow()
         self._prints.finish()
+        self.counts.young = monotonic() - self._came_s <= YOUNG_S
         try:
             book = self._instrument.depth()
         except (Stale, UnknownSymbol):
@@ -183,14 +189,14 @@ class Judge:
         self._market = market
         self._truth = truth if isinstance(truth, Truth) else Truth.open(truth)
         self._witnesses: dict[str, _Witness] = {}
-        self._call()
+        self._call(-math.inf)
 
-    def _call(self) -> None:
+    def _call(self, now_s: float) -> None:
         """A witness for each instrument that has none yet."""
         for symbol in self._market.symbols:
             if symbol in self._truth.symbols and symbol not in self._witnesses:
                 with suppress(UnknownSymbol):  # removed this moment
-                    self._witnesses[symbol] = _Witness(self._market[symbol], self._truth.of_symbol(symbol))
+                    self._witnesses[symbol] = _Witness(self._market[symbol], self._truth.of_symbol(symbol), now_s)
 
     @property
     def counts(self) -> dict[str, Counts]:
@@ -203,7 +209,7 @@ class Judge:
 
     def follow(self, symbol: str | None = None) -> None:
         """Judge the new prints of one instrument, or of each; and look who has come."""
-        self._call()
+        self._call(monotonic())
         for witness in self._chosen(symbol):
             witness.follow()
 
