@@ -171,7 +171,7 @@ class FeedSettings:
     resync_timeout_ms: int = whole(2000, 50, 60_000)  # a resubscribed instrument that stays mute: reconnect
     backoff_first_ms: int = whole(100, 1, 60_000)
     backoff_max_ms: int = whole(30_000, 1, 600_000)
-    roll_check_s: int = whole(60, 1, 86_400)  # how often the venue is asked which contract is the front one
+    roll_check_s: int = whole(60, 1, 86_400)  # how often the venue is asked which contract is an instrument's front one
     deflate: bool = flag(False)  # ask for permessage-deflate; the gateway's server library does not agree by itself
 
 

@@ -53,8 +53,12 @@ class Lines:
         return line
 
     def take(self) -> list[bytes]:
-        """Read once, when the pipe is readable; the lines that are whole."""
-        self._read()
+        """The lines that are whole by now; does not wait, and from then on nothing here does."""
+        os.set_blocking(self._descriptor, False)  # an event loop may say "readable" once more after all was read
+        try:
+            self._read()
+        except BlockingIOError:
+            return []
         *lines, self._rest = self._rest.split(b"\n")
         if len(self._rest) > MAX_LINE_BYTES:
             _log.error("%s sent a line that never ends; it is thrown away", _SOURCE)

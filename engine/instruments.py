@@ -23,6 +23,7 @@ from .router import Lane
 
 _log = logging.getLogger(__name__)
 
+LEAST_PAUSE_S: Final = 0.6  # between two questions about rolls: half of what the venue allows, see budget.py
 SAID_ONCE: Final = 64  # refusals of a roll that are remembered, so that they are logged once and not each minute
 
 
@@ -99,12 +100,17 @@ class Instruments:
             opened.close()
 
     async def follow_fronts(self, every_s: float) -> None:
-        """For ever: ask which contract is the front one, for each instrument that wants that, and go on with it."""
+        """For ever: ask which contract is the front one, for each instrument that wants that, and go on with it.
+
+        Each is asked for once in `every_s`, one after the other; less often where that would be too much for the venue.
+        """
         while True:
-            await asyncio.sleep(every_s)
-            for symbol, opened in list(self._opened.items()):
-                if opened.lane.settings.contract == FRONT:
-                    await self._follow_front(symbol, opened.lane)
+            fronts = [each.lane for each in self._opened.values() if each.lane.settings.contract == FRONT]
+            for lane in fronts:
+                await asyncio.sleep(max(every_s / len(fronts), LEAST_PAUSE_S))
+                await self._follow_front(lane.settings.symbol, lane)
+            if not fronts:
+                await asyncio.sleep(every_s)
 
     async def _follow_front(self, symbol: str, lane: Lane) -> None:
         try:

@@ -25,8 +25,7 @@ class Watched:
             raise CannotStart("the supervisor's job has a watched folder with other keys than folder and symbols")
         folder, symbols = value["folder"], value["symbols"]
         named = [] if symbols is None else symbols
-        texts = [folder, *named] if isinstance(named, list) else [None]
-        if not all(isinstance(text, str) for text in texts):
+        if not isinstance(named, list) or not all(isinstance(text, str) for text in (folder, *named)):
             raise CannotStart("the supervisor's job has a watched folder of another type than it must have")
         return cls(Path(folder), None if symbols is None else tuple(symbols))
 

@@ -19,9 +19,9 @@ LIMIT_S = 60.0
 LOOK_EVERY_S = 0.005
 STEADY = ("MNQ", "MES", "ES")  # ES shares its worker process with GC, which changes
 FILES = {
-    "MNQ": "",
-    "MES": "",
-    "ES": 'process = "pair"',
+    "MNQ": 'contract = "CON.F.US.MNQ.Z26"',
+    "MES": 'contract = "CON.F.US.MES.Z26"',
+    "ES": 'process = "pair"\ncontract = "CON.F.US.EP.Z26"',
     "GC": 'process = "pair"\nlevels = 20',
     "CL": "",
 }
