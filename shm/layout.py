@@ -18,9 +18,11 @@ Every segment
     0        128                  512                              8192
     ├ HEADER ┼ zero ──────────────┼ description, JSON, utf-8 ──────┤ what `kind` says …
     The supervisor writes it while the file still has its temporary name; the version goes in last.
+    An instrument whose settings change gets new segments in place of the old ones, of the same names; `made` in the
+    header and in the registry says which of them they are.
 
 Ring segment (after the header: CONTROL words, then `capacity` data bytes, then RING_SLACK zero bytes)
-    line  0   engine      capacity
+    line  0   supervisor  capacity, first sequence (0: the generation's first)
     line  1   engine      tail: bytes ever published
     line  2   engine      its own books: private tail, cached head, next sequence, delivered, dropped, owed gap
     line  3   engine      signal: the futex word the worker sleeps on, unless its process has a bell
@@ -100,6 +102,7 @@ HEADER = np.dtype(
         ("description_bytes", "<u8"),
         ("description_crc32", "<u8"),  # two counts of levels may describe equally large files
         ("symbol", "S32"),
+        ("made", "<u8"),  # from 1, one more each time the segment of this name is made anew in a generation
     ]
 )
 
@@ -115,6 +118,7 @@ MIN_RING_BYTES = 1 << 14
 GENERATION_SHIFT = 40  # sequences of generation g start at g << 40: they never restart
 
 CAPACITY = 0
+FIRST_SEQUENCE = 1  # where the ring before this one had come to, if an instrument's ring is made anew
 TAIL = 1 * WORDS_A_LINE
 TAIL_PRIVATE = 2 * WORDS_A_LINE
 HEAD_CACHED = TAIL_PRIVATE + 1
