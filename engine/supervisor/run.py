@@ -72,6 +72,7 @@ class Supervisor:
         self._simulator_url: str | None = None
         self._idle_engine: Started | None = None  # lives, and waits for its job
         self._ended_wall_ns: dict[str, int] = {}  # when the last life of a role was known to be over
+        self._turned: list[tuple[EventKind, str]] = []  # instruments that came or went, until the registry says so
         self._published: Registry | None = None
         self._said_ready = False
         self._stopping = False
@@ -264,6 +265,7 @@ class Supervisor:
                 self._memory.drop(symbol)
                 self._turnover.dropped(symbol)
                 self._report.say("removed", symbol=symbol)
+                self._turned.append((EventKind.REMOVED, symbol))
             case Discard(symbol):
                 self._memory.discard(symbol)
 
@@ -304,6 +306,7 @@ class Supervisor:
             self._turnover.removed(symbol)
         elif told := self._turnover.added(symbol):
             self._report.say(told, symbol=symbol)
+            self._turned.append((EventKind[told.upper()], symbol))
 
     # ── what happens ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -364,7 +367,8 @@ class Supervisor:
         if now.quarantine != role.quarantine:
             symbol, sequence = now.quarantine[-1]
             self._report.say("quarantined", role=name, symbol=symbol, sequence=sequence)
-            self._note(EventKind.QUARANTINE, now, why=now.last_end, sequence=sequence)
+            pid, why = role.pid, now.last_end
+            self._memory.events.say(EventKind.QUARANTINE, symbol, who="worker", pid=pid, why=why, sequence=sequence)
         if role.part is Part.SERVER:
             self._bury_server()
         if child is self._idle_engine:
@@ -396,9 +400,10 @@ class Supervisor:
                 os.waitpid(pid, 0)
 
     def _note(self, kind: EventKind, role: Role, **said: Any) -> None:
-        """An event of a role's, for readers."""
-        symbol = role.name if role.part is Part.WORKER else ""
-        self._memory.events.say(kind, symbol, who=role.part.value, pid=role.pid, **said)
+        """An event of a role's, for readers: of a worker one for each of its instruments."""
+        started = self._started.get(role.name)
+        for symbol in [each.symbol for each in started.symbols] if started else [""]:
+            self._memory.events.say(kind, symbol, who=role.part.value, pid=role.pid, **said)
 
     # ── looking and telling ───────────────────────────────────────────────────────────────────────────────
 
@@ -431,6 +436,9 @@ class Supervisor:
         if now != self._published:
             registry.write(self._memory.folder, now)
             self._published = now
+        for kind, symbol in self._turned:
+            self._memory.events.say(kind, symbol, who="instrument")
+        self._turned.clear()
         up = all(role.phase in (Phase.LIVES, Phase.PARKED) for role in self._roles.values())
         if up and self._idle_engine is None and not self._said_ready and not self._stopping:
             self._said_ready = True
