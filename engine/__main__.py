@@ -22,7 +22,8 @@ from typing import Final
 import numpy as np
 import uvloop
 
-from shm import layout, segment
+from shm import account_rows, layout, segment
+from shm.account_rows import AccountWriter
 from shm.errors import LayoutError
 from shm.layout import Kind, Reason
 from shm.life import AlreadyHeld, LifeLock, end_with
@@ -34,6 +35,7 @@ from .clock import TICK_NS, Clock
 from .config import ConfigError, Settings, SymbolSettings, credentials
 from .control import MAX_LINE_BYTES, Control, Lines
 from .feeds import projectx
+from .feeds.account import AccountFeed
 from .feeds.gateway import Gateway
 from .feeds.socket import Feed
 from .http import HttpPool, VenueRefusal
@@ -68,7 +70,7 @@ def read_job(data: bytes) -> Job:
     if not isinstance(job["folder"], str):
         raise ConfigError(f"{_SOURCE}: folder must be text: start it with scripts/launch")
     settings = Settings.from_json(job["settings"], _SOURCE)
-    if not settings.venue.api_url or not settings.venue.market_hub_url:
+    if not settings.venue.api_url or not settings.venue.market_hub_url or not settings.venue.user_hub_url:
         raise ConfigError(f"{_SOURCE}: the venue has no address: start it with scripts/launch")
     return Job(settings, job["generation"], Path(job["folder"]), job["supervisor_pid"])
 
@@ -98,6 +100,7 @@ def warm() -> None:
     ring.clock()
     lane.say(Reason.STARTING)
     RingWriter(words, 1, bell=np.zeros(layout.WORDS_A_LINE, layout.WORDS)).publish()
+    account_rows.warm()
 
 
 async def run(job: Job, lines: Lines) -> None:
@@ -109,6 +112,7 @@ async def run(job: Job, lines: Lines) -> None:
     page = Page(counters.array("words"))
     opened = [Opened(here, job.generation, symbol) for symbol in job.settings.symbols]
     lanes = [each.lane for each in opened]
+    writer = _account_writer(here, job.generation) if job.settings.venue.account else None
 
     loop = asyncio.get_running_loop()
     clock = Clock([lane.ring for lane in lanes], page, boottime_ns)
@@ -125,6 +129,11 @@ async def run(job: Job, lines: Lines) -> None:
             loop.create_task(Control(lines, instruments, report).run()),
             loop.create_task(instruments.follow_fronts(job.settings.feed.roll_check_s)),
         ]
+        if writer is not None:
+            venue = job.settings.venue
+            where = venue.user_hub_url, venue.account_name
+            view = AccountFeed(job.settings.feed, *where, pool, gateway, writer, boottime_ns, time.time_ns)
+            tasks.append(loop.create_task(view.run()))
         loop.add_signal_handler(signal.SIGTERM, feeding.cancel)
         try:
             await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
@@ -135,6 +144,14 @@ async def run(job: Job, lines: Lines) -> None:
     for task in tasks:
         if not task.cancelled():
             task.result()
+
+
+def _account_writer(here: Path, generation: int) -> AccountWriter:
+    """The account's segment in the generation's folder, claimed. Raises LayoutError, FileNotFoundError."""
+    account = segment.attach(here / "account", Kind.ACCOUNT, writable=True, generation=generation)
+    changed = segment.attach(here / "changed", Kind.CHANGED, writable=True, generation=generation)
+    account.claim()
+    return AccountWriter(account.array, changed.array("words"))
 
 
 def _report_streaming() -> None:

@@ -17,7 +17,7 @@ import numpy.typing as npt
 
 from shm import layout, registry
 from shm.errors import LayoutError, NoEngine, ShardbookError
-from shm.layout import ASK, BID, REASON_TEXT, SESSION_FIELDS, Kind, Reason, Record, Source, State
+from shm.layout import ASK, BID, REASON_TEXT, SESSION_FIELDS, EventKind, Kind, Reason, Record, Source, State
 from shm.life import start_ticks
 from shm.segment import Segment, attach
 
@@ -25,6 +25,7 @@ from .arguments import Arguments
 from .entry import complain
 from .table import decimals
 
+EVENTS_SHOWN = 8
 RETRIES = 100  # of a cell copied while its writer goes on; more than two in a row was never seen
 
 # The fields of STATE that count something, in the order in which they are printed.
@@ -79,6 +80,7 @@ def examine(segment: Segment) -> Report:
     elif segment.kind == Kind.BOOK:
         state = _published_state(segment)
         groups += [("state", tuple(_state(segment, state))), ("counters", tuple(_counters(segment, state)))]
+        groups.append(("events", tuple(_events(segment))))
         checks += _book_checks(segment)
     elif segment.kind == Kind.ENGINE:
         words = segment.array("words")
@@ -86,6 +88,13 @@ def examine(segment: Segment) -> Report:
         groups.append(("engine", rows))
     elif segment.kind == Kind.BELL:
         groups.append(("bell", (("rings", f"{segment.array('words')[0]:,}"),)))
+    elif segment.kind == Kind.ACCOUNT:
+        account, fault = _published_account(segment)
+        groups += [("account", tuple(_account(segment, account))), ("counters", tuple(_account_counters(account)))]
+        checks.append(Check("the newest publication: in the bounds of its tables", fault))
+    elif segment.kind == Kind.EVENTS:
+        groups.append(("events", tuple(_events(segment))))
+        checks.append(_events_check(segment))
     else:
         groups.append(("changed", (("wakes", f"{segment.array('words')[0]:,}"),)))
     return Report(f"{segment.path}", tuple(groups), tuple(checks))
@@ -253,7 +262,26 @@ def _book_checks(segment: Segment) -> list[Check]:
         _slots_check(segment),
         _rows_check("tape", segment.array("tape"), control, layout.TAPE_INTENT, ("sequence", "place")),
         _rows_check("quotes", segment.array("quotes"), control, layout.QUOTE_INTENT, ("sequence",)),
+        _events_check(segment),
     ]
+
+
+def _events_check(segment: Segment) -> Check:
+    rows, control = segment.array("events"), segment.array("control")
+    return _rows_check("events", rows, control, layout.EVENT_INTENT, ("sequence", "place"))
+
+
+def _events(segment: Segment) -> Iterator[tuple[str, str]]:
+    """The newest events, oldest first: when, what, and why."""
+    rows, count = segment.array("events"), int(segment.array("control")[layout.EVENT_COUNT])
+    yield "written", f"{count:,}"
+    for number in range(max(0, count - min(EVENTS_SHOWN, len(rows))), count):
+        row = rows[number % len(rows)].copy()
+        kind = EventKind(row["kind"]).name.lower() if row["kind"] in tuple(EventKind) else f"unknown ({row['kind']})"
+        symbol, subject, text = (bytes(row[name]).decode(errors="replace") for name in ("symbol", "subject", "text"))
+        lost = f"{row['count']:,} lost" if row["kind"] == EventKind.GAP and row["count"] else ""
+        said = (kind, symbol, subject, lost, _reason(int(row["reason"])), text)
+        yield _wall(int(row["wall_ns"])), " · ".join(part for part in said if part)
 
 
 def _cells_check(segment: Segment) -> Check:
@@ -324,6 +352,47 @@ def _rows_check(
     order = np.lexsort([held[key] for key in reversed(tuple(keys))])
     fault = "" if (order == np.arange(len(held))).all() else "rows out of order"
     return Check(f"{name}: {count:,} rows written, {len(held):,} held", fault)
+
+
+# ── the account ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _published_account(segment: Segment) -> tuple[np.void | None, str]:
+    """The newest ACCOUNT row, copied whole, and what is wrong with it; None while nothing is published."""
+    cells, control = segment.array("cells"), segment.array("control")
+    for _ in range(RETRIES):
+        number = int(control[layout.PUBLISHED])
+        if number == 0:
+            return None, ""
+        cell = cells[number % layout.ACCOUNT_CELLS].copy()
+        if int(cell["end"]) == number and int(cells[number % layout.ACCOUNT_CELLS]["begin"]) == number:
+            room = {"n_orders": layout.MAX_ORDERS, "n_positions": layout.MAX_POSITIONS, "n_fills": layout.MAX_FILLS}
+            wrong = [f"{name} = {cell[name]:,}" for name, most in room.items() if not 0 <= cell[name] <= most]
+            return cell, ", ".join(wrong)
+    return None, "no cell is whole"
+
+
+def _account(segment: Segment, account: np.void | None) -> Iterator[tuple[str, str]]:
+    control = segment.array("control")
+    yield "published", f"{control[layout.PUBLISHED]:,}"
+    if account is None:
+        yield "state", "syncing: waiting for the first snapshot"
+        return
+    yield "state", f"{_name(State, int(account['state']))}{_after(_reason(int(account['reason'])))}"
+    yield "since", _wall(int(account["since_wall_ns"]))
+    age_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - int(control[layout.THROUGH_NS])
+    yield "engine heard", f"{age_ns / 1e9:,.3f} s ago"
+    if account["account_id"]:
+        yield "account", f"{bytes(account['name']).decode(errors='replace')}  id {account['account_id']}"
+        yield "balance", f"{account['balance_e9'] / layout.E9:,.2f}"
+        yield "can trade", "yes" if account["can_trade"] else "no"
+    for name in ("orders", "positions", "fills"):
+        yield name, f"{account[f'n_{name}']:,}, and {account[f'unlisted_{name}']:,} without room"
+
+
+def _account_counters(account: np.void | None) -> Iterator[tuple[str, str]]:
+    for name in ("connects", "syncs", "events", "refused", "ignored") if account is not None else ():
+        yield name, f"{account[name]:,}"  # type: ignore[index]
 
 
 def _name(kind: type[State] | type[Source], value: int) -> str:

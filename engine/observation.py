@@ -5,19 +5,22 @@ The public reader API and /proc, nothing else: if this file can show it, so can 
 
 import math
 import os
+from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
-from shm import Instrument, Market, Status
+from shm import Instrument, Latency, Market, Status
 from shm.errors import Stale, UnknownSymbol
+from shm.status import quantile_ns
 
 from .summary import REMOVED, Result, Verdict
 from .table import Quote, Row, decimals
 
 MEMORY_EVERY_S = 2.0  # reading smaps takes a process milliseconds
+RECENT_S = 5.0  # of so long are the latencies of a row, so that one pause does not stay in them
 
 
 class Observer:
@@ -32,6 +35,7 @@ class Observer:
         self._seen: dict[str, Status] = {}
         self._shared_folder = shared_folder
         self._before: dict[str, tuple[float, int]] = {}
+        self._latencies: dict[str, deque[tuple[float, Latency]]] = {}
         self._memory: dict[int, float | None] = {}
         self._measured_s = -math.inf
 
@@ -45,7 +49,8 @@ class Observer:
         return found
 
     def rows(self, now_s: float) -> list[Row]:
-        """One row an instrument, at `now_s` of a clock that goes on; rates are since the call before."""
+        """One row an instrument, at `now_s` of a clock that goes on; rates are since the call before, latencies of
+        the last RECENT_S, as far as it was called in them."""
         statuses = self.statuses()
         if now_s - self._measured_s >= MEMORY_EVERY_S:
             self._memory = memory_shares([status.pid for status in statuses.values()], self._measure)
@@ -56,8 +61,21 @@ class Observer:
             self._before[symbol] = now_s, status.delivered
             passed_s = now_s - before_s
             rate = (status.delivered - before) / passed_s if passed_s > 0 else 0.0
-            rows.append(_row(self._market[symbol], status, max(0.0, rate), self._memory.get(status.pid)))
+            latency_us = self._recent_latency_us(symbol, now_s)
+            uss_mib = self._memory.get(status.pid)
+            rows.append(_row(self._market[symbol], status, max(0.0, rate), latency_us, uss_mib))
         return rows
+
+    def _recent_latency_us(self, symbol: str, now_s: float) -> tuple[float, float] | None:
+        seen = self._latencies.setdefault(symbol, deque())
+        newest = self._market[symbol].latency()
+        seen.append((now_s, newest))
+        while len(seen) > 1 and seen[1][0] <= now_s - RECENT_S:
+            seen.popleft()
+        recent = newest.since(seen[0][1]) if len(seen) > 1 else newest
+        if not any(recent.counts):
+            return None
+        return quantile_ns(recent.counts, 0.50) / 1000, quantile_ns(recent.counts, 0.99) / 1000
 
     def results(self, states: Mapping[str, str], verdicts: Mapping[str, Verdict]) -> list[Result]:
         """The end of a run: counts of now, `states` of before the stop, what the judge found if there was one."""
@@ -115,7 +133,13 @@ def own_mib(pid: int, shared_folder: Path) -> float | None:
     return float(own) / 2**20
 
 
-def _row(instrument: Instrument, status: Status, records_per_s: float, uss_mib: float | None) -> Row:
+def _row(
+    instrument: Instrument,
+    status: Status,
+    records_per_s: float,
+    latency_us: tuple[float, float] | None,
+    uss_mib: float | None,
+) -> Row:
     bid = ask = last = None
     try:
         quote = instrument.quote(allow_stale=True)
@@ -134,7 +158,7 @@ def _row(instrument: Instrument, status: Status, records_per_s: float, uss_mib: 
         ask=ask,
         last=last,
         records_per_s=records_per_s,
-        latency_us=_latency_us(status),
+        latency_us=latency_us,
         dropped=status.dropped,
         resyncs=status.resyncs,
         uss_mib=uss_mib,

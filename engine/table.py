@@ -37,10 +37,10 @@ class Row:
     ask: Quote | None
     last: Quote | None
     records_per_s: float
-    latency_us: tuple[float, float] | None  # p50 and p99, receive to publish, since the start
+    latency_us: tuple[float, float] | None  # p50 and p99, receive to publish, of the last seconds
     dropped: int
     resyncs: int
-    uss_mib: float | None
+    uss_mib: float | None  # of a shared process an equal part
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,10 +7,12 @@ A folder holds one engine:   <root>/shardbook-<uid>/<name>/
     supervisor.lock engine.lock worker-<PROCESS>.lock   life locks (see life.py)
     registry.json                                       supervisor, replaced by rename
     g<generation>/<SYMBOL>.ring                         one ring an instrument:  engine → worker
-    g<generation>/<SYMBOL>.book                         book, tape, quotes:      worker → readers
+    g<generation>/<SYMBOL>.book                         book, tape, quotes, events: worker → readers
     g<generation>/engine                                the engine's own counters
+    g<generation>/events                                what befell the processes:  supervisor → readers
     g<generation>/changed                               one wake-up word for "anything changed"
     g<generation>/<PROCESS>.bell                        one wake-up word for a worker of several rings: engine → worker
+    g<generation>/account                               the account, if it is viewed:  engine → readers
 
 Every segment
     0        128                  512                              8192
@@ -37,11 +39,22 @@ Ring segment (after the header: CONTROL words, then `capacity` data bytes, then 
       (n, i: a payload above capacity / 8 comes as n chunks, this is number i; else 1, 0)
 
 Book segment (all of it written by the worker)
-    control   line 0 published · 1 through · 2 wake · 3 tape · 4 quotes · 5 wake-up notes · 16.. latency counts
+    control   line 0 published · 1 through · 2 wake · 3 tape · 4 quotes · 5 wake-up notes · 6 events · 16.. latency
     cells     CELL[CELLS], then LEVEL[CELLS, 2, levels]: bids then asks, best first
     working   STATE[1], then LEVEL[2, max_depth]: bids then asks, best last
     slots     SLOT[2], then LEVEL[2, 2, max_depth]: the checkpoints, best last
-    tape      TRADE[tape_rows];   quotes  QUOTE[quote_rows]
+    tape      TRADE[tape_rows];   quotes  QUOTE[quote_rows];   events  EVENT[event_rows]
+
+Events segment (all of it written by the supervisor)
+    control   line 6 events, as in a book;   events  EVENT[event_rows]
+    Events have one ring a writer, and not one for all, because every byte has one writer: what a record did to a
+    book only its worker knows, and writes with the record's own key; who died only the supervisor sees. Readers
+    merge the rings by time.
+
+Account segment (all of it written by the engine, and there only with `account = true`)
+    control   line 0 published · 1 through: the engine's last sign of life · 2 wake · 5 wake-up notes, as a book's
+    cells     ACCOUNT[ACCOUNT_CELLS], and for each ORDER[MAX_ORDERS], POSITION[MAX_POSITIONS], FILL[MAX_FILLS],
+              oldest first; how many of them count is in the cell
 
 A cell is written so: begin = n, the body, end = n, then `published` = n (release); cell n lies at n mod CELLS.
 A reader takes n from `published`, copies, and is right if `begin` still says n. A checkpoint slot is whole when
@@ -57,7 +70,7 @@ import numpy as np
 import numpy.typing as npt
 
 MAGIC = b"SHARDBK\0"
-LAYOUT_VERSION = 1
+LAYOUT_VERSION = 2
 
 HEADER_BYTES = 8192
 DESCRIPTION_OFFSET = 512
@@ -73,6 +86,8 @@ class Kind(IntEnum):
     ENGINE = 3
     CHANGED = 4
     BELL = 5
+    ACCOUNT = 6
+    EVENTS = 7
 
 
 HEADER = np.dtype(
@@ -292,9 +307,13 @@ STATE = np.dtype(
             "max_venue_lag_ns",
             "known",  # bits of SESSION_FIELDS
             *(f"session_{field}" for field in SESSION_FIELDS),
+            "data_sequence",  # of the last hub message that was applied: from there on nothing is known in a gap
+            "data_wall_ns",
+            "edge_sequence",  # of the record through which the book last became live, or stopped being live
+            "edge_wall_ns",
         )
     ]
-    + [("contract", "S64"), ("spare", "<i8", (7,))]
+    + [("contract", "S64"), ("spare", "<i8", (3,))]
 )
 
 CELLS = 8
@@ -345,6 +364,43 @@ QUOTE = np.dtype(
     ]
 )
 
+
+class EventKind(IntEnum):
+    """What happened; people see the name in small letters. Of one record's events the lower kinds come first."""
+
+    ROLL = 1  # another contract than before: worker, from the config record
+    GAP = 2  # the stream was not whole: worker, from a gap record or a record set aside
+    RESYNC = 3  # a snapshot was asked for: worker, from a gap record that says so
+    STALE = 4  # a live book stopped being live: worker
+    LIVE = 5  # a book became live: worker
+    RESTART = 6  # a process took the place of one that had ended: supervisor, as all below
+    QUARANTINE = 7  # a ring record on which two lives of a worker ended is set aside from now on
+    PARKED = 8  # a process is not started again
+    ADDED = 9  # an instrument, while the engine runs; so the next two
+    CHANGED = 10
+    REMOVED = 11
+
+
+# The events of one ring record, or of one call of the supervisor, are committed together.
+EVENT = np.dtype(
+    [
+        ("sequence", "<i8"),  # of the ring record it came in, and
+        ("place", "<i8"),  # its place there: the key of tape rows. The supervisor counts its own events from 1
+        ("kind", "<i8"),
+        ("reason", "<i8"),  # a Reason; 0 where `text` says why
+        ("wall_ns", "<i8"),  # CLOCK_REALTIME of the record, or when the supervisor knew
+        ("recv_ns", "<i8"),  # CLOCK_BOOTTIME of the same
+        ("from_sequence", "<i8"),  # where that begins which ends here; 0: not known, or nothing was before
+        ("from_wall_ns", "<i8"),
+        ("count", "<i8"),  # GAP: records known lost; RESTART: restarts so far
+        ("pid", "<i8"),  # of the process that it is about; 0: none
+        ("symbol", "S32"),  # only in the supervisor's: a worker's ring is of one instrument
+        ("subject", "S64"),  # ROLL: the contract before; of the supervisor's: who
+        ("text", "S80"),  # ROLL: the contract after; of the supervisor's: why, utf-8, cut to fit
+    ]
+)
+EVENT_ROWS = 1 << 10
+
 PUBLISHED = 0
 THROUGH_NS = 1 * WORDS_A_LINE  # recv_ns of the last applied record; a clock frame moves just this
 WAKE = 2 * WORDS_A_LINE  # futex word: readers sleep on it
@@ -355,8 +411,112 @@ QUOTE_COUNT = QUOTE_INTENT + 1
 WAKE_NS = 5 * WORDS_A_LINE  # when readers were last woken
 WAKE_WOKEN = WAKE_NS + 1  # how many that was
 WAKE_OWED = WAKE_NS + 2
+EVENT_INTENT = 6 * WORDS_A_LINE
+EVENT_COUNT = EVENT_INTENT + 1
 LATENCY = 16 * WORDS_A_LINE  # receive-to-publish counts, four steps an octave of nanoseconds
 LATENCY_STEPS = 192
+
+# ── the account ───────────────────────────────────────────────────────────────────────────────────────────
+
+# Prices and money are whole numbers of 10^-9, whatever the tick: NO_VALUE where the venue says nothing.
+E9 = 10**9
+NO_VALUE = -(1 << 62)
+MAX_ACCOUNT_AGE_NS = 1_000_000_000  # of `through`: beyond it the account is not live, whatever its state says
+
+ACCOUNT_CELLS = 4  # it changes at the pace of fills
+MAX_ORDERS = 256
+MAX_POSITIONS = 64
+MAX_FILLS = 512  # the newest
+
+ACCOUNT = np.dtype(
+    [
+        (name, "<i8")
+        for name in (
+            "begin",
+            "end",
+            "publish_ns",  # CLOCK_BOOTTIME
+            "state",  # a State
+            "reason",  # a Reason
+            "since_ns",  # CLOCK_BOOTTIME of the publication that brought this state
+            "since_wall_ns",  # CLOCK_REALTIME of the same
+            "synced_ns",  # CLOCK_BOOTTIME of the last whole answer of the venue; 0: there was none
+            "account_id",  # 0: not known yet
+            "balance_e9",
+            "can_trade",
+            "n_orders",  # rows that count, here: orders that are working,
+            "n_positions",  # positions that are open,
+            "n_fills",  # and fills, each once
+            "unlisted_orders",  # those that are there and for which a cell has no room
+            "unlisted_positions",
+            "unlisted_fills",
+            "connects",  # tries to reach the user hub
+            "syncs",  # whole answers of the venue that were taken
+            "events",  # of the user hub that were taken
+            "refused",  # messages, and rows of them, that could not be read
+            "ignored",  # that could: another account, an older state, an event we know nothing of
+        )
+    ]
+    + [("name", "S64"), ("spare", "<i8", (2,))]
+)
+
+ORDER = np.dtype(
+    [
+        ("order_id", "<i8"),
+        ("created_ns", "<i8"),  # the venue's clock
+        ("updated_ns", "<i8"),  # the same; 0: it did not say
+        ("status", "<i8"),  # the venue's numbers: ORDER_STATUS
+        ("type", "<i8"),  # ORDER_TYPE
+        ("side", "<i8"),  # BUY or SELL
+        ("size", "<i8"),
+        ("filled", "<i8"),
+        ("limit_e9", "<i8"),
+        ("stop_e9", "<i8"),
+        ("filled_e9", "<i8"),  # the mean of its fills
+        ("tick_e9", "<i8"),  # the contract's increment; 0: not known
+        ("contract", "S64"),
+        ("tag", "S128"),
+    ]
+)
+
+POSITION = np.dtype(
+    [
+        ("position_id", "<i8"),
+        ("created_ns", "<i8"),
+        ("size", "<i8"),  # above 0 long, below 0 short
+        ("average_e9", "<i8"),
+        ("contract", "S64"),
+    ]
+)
+
+FILL = np.dtype(
+    [
+        ("fill_id", "<i8"),
+        ("order_id", "<i8"),
+        ("created_ns", "<i8"),
+        ("price_e9", "<i8"),
+        ("profit_e9", "<i8"),  # NO_VALUE: it opened
+        ("fees_e9", "<i8"),
+        ("side", "<i8"),  # BUY or SELL
+        ("size", "<i8"),
+        ("voided", "<i8"),
+        ("tick_e9", "<i8"),
+        ("contract", "S64"),
+    ]
+)
+
+# The venue's words for its numbers (the OpenAPI document of the gateway), by number.
+ORDER_STATUS = (
+    "none",
+    "open",
+    "filled",
+    "cancelled",
+    "expired",
+    "rejected",
+    "pending",
+    "pending cancellation",
+    "suspended",
+)
+ORDER_TYPE = ("unknown", "limit", "market", "stop limit", "stop", "trailing stop", "join bid", "join ask")
 
 # ── the engine's page ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -430,13 +590,14 @@ def ring_regions(capacity: int) -> Regions:
     return _pack(("words", WORDS, ((CONTROL_BYTES + capacity + RING_SLACK) // 8,)))
 
 
-def book_regions(levels: int, max_depth: int, tape_rows: int = 1 << 15, quote_rows: int = 1 << 14) -> Regions:
+def book_regions(
+    levels: int, max_depth: int, tape_rows: int = 1 << 15, quote_rows: int = 1 << 14, event_rows: int = EVENT_ROWS
+) -> Regions:
     """A book that publishes `levels` a side and keeps `max_depth`; the row counts are powers of two."""
     if not 1 <= levels <= max_depth:
         raise ValueError(f"levels is {levels}, it must be between 1 and max_depth, which is {max_depth}")
-    for rows in (tape_rows, quote_rows):
-        if rows < 2 or rows & (rows - 1):
-            raise ValueError(f"a broadcast ring has a power of two of rows; not {rows}")
+    for rows in (tape_rows, quote_rows, event_rows):
+        _check_rows(rows)
     return _pack(
         ("control", WORDS, (CONTROL_BYTES // 8,)),
         ("cells", CELL, (CELLS,)),
@@ -447,7 +608,13 @@ def book_regions(levels: int, max_depth: int, tape_rows: int = 1 << 15, quote_ro
         ("slot_levels", LEVEL, (2, 2, max_depth)),
         ("tape", TRADE, (tape_rows,)),
         ("quotes", QUOTE, (quote_rows,)),
+        ("events", EVENT, (event_rows,)),
     )
+
+
+def _check_rows(rows: int) -> None:
+    if rows < 2 or rows & (rows - 1):
+        raise ValueError(f"a broadcast ring has a power of two of rows; not {rows}")
 
 
 def engine_regions() -> Regions:
@@ -455,13 +622,29 @@ def engine_regions() -> Regions:
 
 
 def changed_regions() -> Regions:
-    """One word, bumped by fetch-add by every worker: the one stated exception to one writer a byte."""
+    """One word, bumped by fetch-add by every worker and the supervisor: the one exception to one writer a byte."""
     return _pack(("words", WORDS, (WORDS_A_LINE,)))
 
 
 def bell_regions() -> Regions:
     """One word, bumped by the engine alone: a worker with several rings can sleep on one word only."""
     return _pack(("words", WORDS, (WORDS_A_LINE,)))
+
+
+def account_regions() -> Regions:
+    return _pack(
+        ("control", WORDS, (CONTROL_BYTES // 8,)),
+        ("cells", ACCOUNT, (ACCOUNT_CELLS,)),
+        ("orders", ORDER, (ACCOUNT_CELLS, MAX_ORDERS)),
+        ("positions", POSITION, (ACCOUNT_CELLS, MAX_POSITIONS)),
+        ("fills", FILL, (ACCOUNT_CELLS, MAX_FILLS)),
+    )
+
+
+def events_regions(event_rows: int = EVENT_ROWS) -> Regions:
+    """The supervisor's events; the row count is a power of two."""
+    _check_rows(event_rows)
+    return _pack(("control", WORDS, (CONTROL_BYTES // 8,)), ("events", EVENT, (event_rows,)))
 
 
 def total_bytes(regions: Regions) -> int:
@@ -510,6 +693,11 @@ NAMED_DTYPES: dict[str, np.dtype[np.void]] = {
     "SLOT": SLOT,
     "TRADE": TRADE,
     "QUOTE": QUOTE,
+    "ACCOUNT": ACCOUNT,
+    "ORDER": ORDER,
+    "POSITION": POSITION,
+    "FILL": FILL,
+    "EVENT": EVENT,
 }
 
 Words = npt.NDArray[np.int64]
@@ -519,7 +707,8 @@ Rows = npt.NDArray[np.void]
 assert HEADER.itemsize <= LINE_BYTES
 assert STATE.itemsize % 64 == 0 and CELL.itemsize % 64 == 0 and SLOT.itemsize % 64 == 0
 assert CELL.fields["state"][1] % 8 == 0  # type: ignore[index]
-assert TRADE.itemsize == QUOTE.itemsize == 64 and LEVEL.itemsize == 16
+assert ACCOUNT.itemsize % 64 == 0 and (ACCOUNT.names or ())[:2] == ("begin", "end")
+assert TRADE.itemsize == QUOTE.itemsize == 64 and LEVEL.itemsize == 16 and EVENT.itemsize == 256
 assert (HEARTBEAT + WORDS_A_LINE) * 8 <= CONTROL_BYTES
 assert (LATENCY + LATENCY_STEPS) * 8 <= CONTROL_BYTES
 assert len(ENGINE_WORDS) * LINE_BYTES <= ENGINE_BYTES

@@ -9,7 +9,7 @@ nothing on x86-64, which keeps them in order by itself.
 import platform
 import struct
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn, cast
 
 import numpy as np
 import numpy.typing as npt
@@ -38,6 +38,7 @@ PUBLISHED = CONTROL + layout.PUBLISHED
 THROUGH = CONTROL + layout.THROUGH_NS
 WAKE = CONTROL + layout.WAKE
 _LATENCY = CONTROL + layout.LATENCY
+_LIVE = int(layout.State.LIVE)
 _END = 1  # `begin` is word 0 of a cell and of a slot, `end` word 1
 
 assert layout.book_regions(1, 1)["control"].offset == layout.HEADER_BYTES
@@ -65,6 +66,9 @@ def integer_fields(dtype: np.dtype[np.void], *names: str) -> struct.Struct:
 def _offset(dtype: np.dtype[np.void], name: str) -> int:
     assert dtype.fields is not None
     return dtype.fields[name][1]
+
+
+_STATE_WORD = (_offset(CELL, "state") + _offset(STATE, "state")) // 8
 
 
 def _starts(region: Region) -> tuple[int, ...]:
@@ -116,6 +120,16 @@ class Checkpoint(NamedTuple):
     slot: bytes  # one layout.SLOT
     bids: bytes  # layout.LEVEL[n_bids]
     asks: bytes
+
+
+class _Closed:
+    """In the place of what reads of a closed page begin with."""
+
+    def __init__(self, why: str) -> None:
+        self._why = why
+
+    def __getitem__(self, index: object) -> NoReturn:
+        raise ValueError(self._why)
 
 
 class _FirstLevels(dict[int, tuple[npt.NDArray[np.int64], ...]]):
@@ -191,16 +205,27 @@ class Page:
             raise FileNotFoundError(f"{segment.path} was made {segment.made} times, and {listed.made} was looked for")
         return cls(segment, ring, listed.max_lag_ms)
 
-    def close(self) -> None:
-        """Unmap. Every later read raises ValueError; arrays that views gave out stay valid."""
-        self.first_levels.clear()
+    def close(self, why: str) -> None:
+        """Unmap. Every later read raises ValueError with `why`; arrays that views gave out stay valid."""
+        self.first_levels = cast(_FirstLevels, _Closed(why))  # every read begins with one of these two
         for _, piece in self.cells + self._slots:
             piece.release()
         for piece in self._cell_levels + self._slot_levels:
             piece.release()
         self.words.release()
+        self.words = cast(memoryview, _Closed(why))
         self.segment.close()
         self._ring.close()
+
+    def live(self, now_ns: int) -> bool:
+        """Whether the newest publication says live and the engine was heard of; of two words, so it costs little."""
+        words = self.words
+        through_ns: int = words[THROUGH]  # first, as in `newest`
+        fence()
+        begin, _ = self.cells[words[PUBLISHED] % CELLS]
+        # One word of a cell that may be rewritten meanwhile: then it is the state of a newer publication.
+        state: int = words[begin + _STATE_WORD]
+        return state == _LIVE and now_ns - through_ns <= self.max_lag_ns
 
     def newest(self, levels: bool = True) -> Glimpse:
         """The newest publication, whole. Raises Stale if the writer laps every try."""
@@ -248,19 +273,6 @@ class Page:
             if words[begin] == number:
                 return Checkpoint(number, copied, copied_bids, copied_asks)
         raise self._lapped("checkpoints")
-
-    def rows(self, name: str, first: int, last: int) -> bytes:
-        """Copy rows `first` to `last` (exclusive, at most a whole ring of them) of a broadcast ring, unchecked."""
-        region = self.segment.regions[name]
-        size = region.dtype.itemsize
-        total = region.shape[0]
-        start = first % total
-        end = start + last - first
-        base = region.offset
-        if end <= total:
-            return self.memory[base + start * size : base + end * size].tobytes()
-        wrapped = self.memory[base : base + (end - total) * size].tobytes()
-        return self.memory[base + start * size : base + total * size].tobytes() + wrapped
 
     def latency_counts(self) -> list[int]:
         """How many records took how long from receive to publish; the steps are those of `status.step_ns`."""

@@ -15,18 +15,21 @@ from .registry import Registry
 # How long a reader waits for the next generation before it says that there is none. A start takes two seconds.
 PATIENCE_NS = 10_000_000_000
 
+CLOSED = "this market is closed: attach again"
+
 _ABSENT = (FileNotFoundError, NotADirectoryError)
 
 
 class Presence:
     """What is known of one engine name. Shared by all handles of a Market; it holds no file open."""
 
-    __slots__ = ("_signature", "folder", "gone_since_ns", "name", "registry")
+    __slots__ = ("_closed", "_signature", "folder", "gone_since_ns", "name", "registry")
 
     def __init__(self, name: str, root: Path | None) -> None:
         """Raises NoEngine, LayoutError, and ValueError for a name that is none."""
         self.name = name
         self.folder = registry.engine_folder(name, root)
+        self._closed = False
         self.gone_since_ns: int | None = None  # CLOCK_BOOTTIME at which the engine was first found to be gone
         try:
             self._signature = self._stat()
@@ -41,12 +44,22 @@ class Presence:
         """What the engine carried at the last look."""
         return tuple(listed.symbol for listed in self.registry.instruments)
 
+    def close(self) -> None:
+        """From now on all reads of the market end in `require_open`."""
+        self._closed = True
+
+    def require_open(self) -> None:
+        """Raise ValueError if the market was closed."""
+        if self._closed:
+            raise ValueError(CLOSED)
+
     def look(self, now_ns: int) -> None:
         """Read the registry again if it was replaced, and note whether its engine lives.
 
         A registry without a living engine changes nothing but `gone_since_ns`: the old mapping stays in use.
-        Raises LayoutError if what is there cannot be read by this program.
+        Raises LayoutError if what is there cannot be read by this program, ValueError for a closed market.
         """
+        self.require_open()
         try:
             signature = self._stat()
             found = self.registry if signature == self._signature else registry.read(self.folder)

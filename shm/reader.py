@@ -21,14 +21,17 @@ import numpy.typing as npt
 
 from . import page as pages
 from . import session as sessions
+from .account import AccountView
+from .account_values import Account
 from .errors import Overrun, Stale, UnknownSymbol, WriterGone
+from .events import Events
 from .follow import Follower, boottime_ns, find
 from .layout import CELL, CELLS, LEVEL, NO_BOUND, SLOT, Rows, State
 from .page import PUBLISHED, QUOTE_FIELDS, TOP_FIELDS, Glimpse, fence, integer_fields
-from .presence import Presence
+from .presence import CLOSED, Presence
 from .status import build
 from .stream import Quotes, Tape
-from .values import POWERS, PRICED_LEVEL, Book, Quote, Scale, Session, Status, Top
+from .values import POWERS, PRICED_LEVEL, Book, Latency, Quote, Scale, Session, Status, Top
 from .verdict import Verdict, complaint, judge
 from .wake import MAX_SLEEP_NS, wait
 from .watch import Watch
@@ -82,6 +85,7 @@ class Market:
     def __init__(self, presence: Presence) -> None:
         self._presence = presence
         self._instruments: dict[str, Instrument] = {}
+        self._account: AccountView | None = None
 
     def __enter__(self) -> "Market":
         return self
@@ -108,6 +112,7 @@ class Market:
 
     def __getitem__(self, symbol: str) -> "Instrument":
         """The handle of one instrument, always the same. Raises UnknownSymbol (with near names) and LayoutError."""
+        self._presence.require_open()
         handle = self._instruments.get(symbol)
         if handle is None:
             if symbol not in self._presence.symbols:  # it may have come since the last look
@@ -123,6 +128,7 @@ class Market:
     def watch(self, symbols: Sequence[str] | None = None, *, timeout_s: float | None = None) -> Watch:
         """Block until something is published and yield a Change for each instrument that changed, for ever.
 
+        That a book is no longer live, because its engine or worker has fallen silent, is a change too: `live` says it.
         What changes more often than it is read is seen as one change. All instruments are waited for at once,
         and all that the engine carries at the time are meant if `symbols` is None. The iterator ends when nothing
         changed for `timeout_s`. It goes on with a new generation by itself; raises UnknownSymbol if one of `symbols`
@@ -135,11 +141,58 @@ class Market:
         except FileNotFoundError:
             raise self._ended() from None
 
+    def account(self, *, allow_stale: bool = False) -> Account:
+        """The account: balance, working orders, open positions, fills. Raises Stale unless live or `allow_stale`.
+
+        Live means: it is level with the venue as of the last event, and the engine was heard of within a second.
+        Raises NoAccount when the engine runs without `account = true`.
+        """
+        return self._viewed().read(allow_stale=allow_stale)
+
+    def wait_account(self, timeout_s: float) -> bool:
+        """Block until the account was published anew since the last such wait; False after `timeout_s`.
+
+        The first call counts from the first look at the account. Goes on with a new generation; raises NoAccount,
+        and WriterGone when the engine has ended and none takes its place.
+        """
+        return self._viewed().wait(timeout_s)
+
+    async def wait_account_async(self, timeout_s: float) -> bool:
+        """As `wait_account`, awaited: the event loop goes on."""
+        return await self._viewed().wait_async(timeout_s)
+
+    def events(self, symbols: Sequence[str] | None = None) -> Events:
+        """What happens to the books and the processes from now on, and `last(n)` of before; see events.py.
+
+        `symbols`: only events of these, and of the engine as a whole; if it is None, of all instruments, also of those
+        that are added later. Raises UnknownSymbol, and WriterGone if the engine ended just now.
+        """
+        chosen = None if symbols is None else tuple(symbols)
+        try:
+            return Events(self._presence, lambda symbol: self[symbol]._follower, chosen)
+        except FileNotFoundError:
+            raise self._ended() from None
+
     def close(self) -> None:
-        """Unmap everything. Later reads raise ValueError; values that were read stay good."""
+        """Unmap everything. Later reads, of handles and streams too, raise ValueError; values that were read stay."""
+        self._presence.close()
+        if self._account is not None:
+            self._account.close()
         for instrument in self._instruments.values():
-            instrument._follower.page.close()
+            instrument._follower.page.close(CLOSED)
         self._instruments.clear()
+
+    def _viewed(self) -> AccountView:
+        if self._account is None:
+            try:
+                self._account = AccountView(self._presence)
+            except FileNotFoundError:
+                self._presence.look(boottime_ns())  # its file is gone: perhaps there is a new generation
+                try:
+                    self._account = AccountView(self._presence)
+                except FileNotFoundError:
+                    raise self._ended() from None
+        return self._account
 
     def _all_followers(self) -> list[Follower]:
         """Of every instrument of the newest registry; one that is just being removed or made anew may be left out."""
@@ -285,11 +338,18 @@ class Instrument:
         listed = find(presence, self.symbol)
         return build(glimpse, verdict, listed, page.generation, page.delivered(), page.latency_counts(), age_ns)
 
+    def latency(self) -> Latency:
+        """How long records took from receive to publish, counted since the generation began: `status` has its
+        quantiles. Those of the recent past are in the difference of two: `instrument.latency().since(before)`, and
+        `shm.status.quantile_ns(latency.counts, 0.99)`."""
+        return Latency(tuple(self._follower.page.latency_counts()))
+
     def wait(self, timeout_s: float) -> bool:
         """Block until something is published that was not there at the last `wait`; False after `timeout_s`.
 
-        The first call counts from when the handle was made. Goes on with a new generation; raises WriterGone when
-        the engine has ended and none takes its place, UnknownSymbol when the instrument was removed.
+        That a live book has become stale, because nothing was heard for `max_lag_ms`, ends it as well. The first call
+        counts from when the handle was made. Goes on with a new generation; raises WriterGone when the engine has
+        ended and none takes its place, UnknownSymbol when the instrument was removed.
         """
         end_s = time.monotonic() + timeout_s
         while (seen := self._unchanged()) is not None:
@@ -324,7 +384,8 @@ class Instrument:
         return None
 
     def _publication(self) -> tuple[int, ...]:
-        return (*self._follower.making, self._follower.page.words[PUBLISHED])
+        page = self._follower.page
+        return (*self._follower.making, page.words[PUBLISHED], page.live(boottime_ns()))
 
     def _newest(self, allow_stale: bool, levels: bool = True) -> tuple[Glimpse, Verdict]:
         """The newest publication, of new segments if there are some; raises Stale, WriterGone or UnknownSymbol."""

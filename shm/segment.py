@@ -284,9 +284,14 @@ def _laid_out(kind: Kind, described: Regions) -> Regions:
             max_depth=described["levels"].shape[1],
             tape_rows=described["tape"].shape[0],
             quote_rows=described["quotes"].shape[0],
+            event_rows=described["events"].shape[0],
         )
     if kind == Kind.BELL:
         return layout.bell_regions()
+    if kind == Kind.ACCOUNT:
+        return layout.account_regions()
+    if kind == Kind.EVENTS:
+        return layout.events_regions(described["events"].shape[0])
     return layout.engine_regions() if kind == Kind.ENGINE else layout.changed_regions()
 
 

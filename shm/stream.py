@@ -1,9 +1,7 @@
 """The reading side of the two broadcast rings: trades, and changes of the best bid and ask.
 
-A reader joins anywhere and the writer knows nothing of it. Row n lies at n mod rows; before the writer puts row
-n + rows there it raises `intent` above n + rows. So a reader copies rows, then loads `intent`, and of what it
-copied believes only rows that are at least `intent` - rows. What it was too slow for is not an error: it is
-counted in `lost`, exactly, because rows are numbered without a hole.
+How rows are copied and believed is in broadcast.py; here is what makes values of them, waits for them, and goes on
+with a new generation.
 """
 
 from collections import deque
@@ -13,10 +11,10 @@ import numpy as np
 
 from . import layout
 from . import page as pages
-from .errors import Overrun
+from .broadcast import Broadcast
 from .follow import Follower, boottime_ns
-from .layout import QUOTE, TRADE, Rows
-from .page import CONTROL, MAX_TRIES, Page, fence
+from .layout import Rows
+from .page import Page, fence
 from .values import PRICED_QUOTE, PRICED_TRADE, Quote, Scale, Trade
 from .wake import MAX_SLEEP_NS, wait
 
@@ -27,8 +25,8 @@ _WAIT_S = MAX_SLEEP_NS / 1e9
 
 
 class Stream(Generic[Row]):
-    """Rows of one broadcast ring, from the moment it was opened on. `for` blocks, `async for` awaits; `read` and
-    `last` do neither.
+    """Rows of one broadcast ring, from the moment it was opened on. `for` blocks, `async for` awaits; `read`,
+    `read_ticks` and `last` do neither.
 
     `lost` counts rows that were overwritten before they were read, `restarts` how often the engine was started, or
     the instrument made, anew: each time this goes on at the first row of the new segment.
@@ -36,17 +34,20 @@ class Stream(Generic[Row]):
 
     _region: str
     _intent: int
-    _count: int
-    _dtype: np.dtype[np.void]
 
     def __init__(self, follower: Follower) -> None:
-        self.lost = 0
+        follower.presence.require_open()
         self.restarts = 0
         self._follower = follower
         self._page = follower.page
-        self._next: int = self._page.words[self._count]
+        self._ring = self._open(self._page)
+        self._lost_before = 0  # in the generations before this one
         self._ready: deque[Row] = deque()
         self._closed = False
+
+    @property
+    def lost(self) -> int:
+        return self._lost_before + self._ring.lost
 
     def close(self) -> None:
         """End it: a loop over it, also one that waits in another thread, stops within 100 ms."""
@@ -65,6 +66,7 @@ class Stream(Generic[Row]):
         if count < 0:
             raise ValueError(f"the number of rows wanted is {count}; it cannot be negative")
         follower = self._follower
+        follower.presence.require_open()
         now_ns = boottime_ns()
         if follower.quiet(now_ns):
             follower.follow(now_ns)
@@ -72,33 +74,37 @@ class Stream(Generic[Row]):
         scale = page.newest(levels=False).scale
         if not scale.known:  # nothing was published yet: the rows of the first batch have no prices
             count = 0
-        for _ in range(MAX_TRIES):
-            end = page.words[self._count]
-            fence()
-            first = max(end - min(count, self._rows(page)), 0)
-            raw, lapped = self._copy(page, first, end)
-            if lapped == 0 or lapped < end - first:
-                return self._priced(raw, scale)
-        raise Overrun(f"{page.symbol}: its {self._region} is overwritten faster than it can be copied; try again")
+        return self._priced(self._open(page).last(count), scale)
 
     def read(self, max_rows: int = 65536) -> Rows:
-        """New rows since the last call, as the memory holds them, in integers; none if there are none. Never blocks.
+        """New rows since the last call, priced as those of `last`; none if there are none. Never blocks.
 
-        Raises UnknownSymbol, LayoutError or WriterGone when the data is old and a look at the registry says so.
+        Rows that come before the first publication have no price yet: they are returned after it. Raises
+        UnknownSymbol, LayoutError or WriterGone when the data is old and a look at the registry says so.
         """
-        self._next -= len(self._ready)  # what the iterator had copied ahead and did not hand out
+        rows = self.read_ticks(max_rows)
+        scale = self._page.newest(levels=False).scale
+        if not scale.known:
+            self._ring.next -= len(rows)
+            rows = rows[:0]
+        return self._priced(rows, scale)
+
+    def read_ticks(self, max_rows: int = 65536) -> Rows:
+        """As `read`, but the rows as the memory holds them: prices in ticks, sizes in units. The quickest way."""
+        self._follower.presence.require_open()
+        self._ring.next -= len(self._ready)  # what the iterator had copied ahead and did not hand out
         self._ready.clear()
-        rows = self._take(max_rows)
+        rows = self._ring.take(max_rows)
         if len(rows) > 0:
             return rows
         now_ns = boottime_ns()
         if self._follower.quiet(now_ns):
             self._follower.follow(now_ns)
         if self._follower.page is not self._page:
-            rows = self._take(max_rows)  # what was written to the old one until it ended
+            rows = self._ring.take(max_rows)  # what was written to the old one until it ended
             if len(rows) == 0:
                 self._move()
-                rows = self._take(max_rows)
+                rows = self._ring.take(max_rows)
         return rows
 
     def __iter__(self) -> "Stream[Row]":
@@ -134,6 +140,7 @@ class Stream(Generic[Row]):
 
     def _look(self) -> int:
         """Copy new rows if there are any; the wake-up word as it was before: what comes after that ends the sleep."""
+        self._follower.presence.require_open()
         seen: int = self._page.words[pages.WAKE]
         fence()
         self._fill()
@@ -150,37 +157,19 @@ class Stream(Generic[Row]):
     def _fill(self) -> None:
         scale = self._page.newest(levels=False).scale
         if scale.known:
-            self._ready.extend(self._values(self._take(_ROWS_A_TURN), scale))
+            self._ready.extend(self._values(self._ring.take(_ROWS_A_TURN), scale))
 
     def _move(self) -> None:
         """Go on at the first row of the new segment; what the old one still holds is counted as lost."""
-        self.lost += self._page.words[self._count] - self._next
+        self._lost_before += self._ring.lost + self._ring.left
         self._page = self._follower.page
-        self._next = 0
+        self._ring = self._open(self._page)
+        self._ring.next = 0
         self.restarts += 1
 
-    def _take(self, max_rows: int) -> Rows:
-        """Rows from the cursor on; moves it, and counts what was lapped."""
-        page = self._page
-        end: int = page.words[self._count]
-        fence()
-        first = max(self._next, end - self._rows(page))  # what lies before that is gone for certain
-        last = min(end, first + max_rows)
-        raw, lapped = self._copy(page, first, last)
-        self.lost += first - self._next + lapped
-        self._next = last
-        return raw
-
-    def _copy(self, page: Page, first: int, last: int) -> tuple[Rows, int]:
-        """Rows `first` to `last` that were whole, and how many at the front were not."""
-        copied = page.rows(self._region, first, last)
-        fence()
-        lapped = max(page.words[self._intent] - self._rows(page) - first, 0)
-        lapped = min(lapped, last - first)
-        return np.frombuffer(copied, self._dtype)[lapped:], lapped
-
-    def _rows(self, page: Page) -> int:
-        return page.segment.regions[self._region].shape[0]
+    def _open(self, page: Page) -> Broadcast:
+        name = f"the {self._region} of {page.symbol}"
+        return Broadcast(name, page.memory, page.segment.regions[self._region], self._intent)
 
     def _priced(self, raw: Rows, scale: Scale) -> Rows:
         raise NotImplementedError
@@ -190,12 +179,10 @@ class Stream(Generic[Row]):
 
 
 class Tape(Stream[Trade]):
-    """Trades. `last` gives PRICED_TRADE rows, `read` layout.TRADE rows, iterating gives Trade."""
+    """Trades. `last` and `read` give PRICED_TRADE rows, `read_ticks` layout.TRADE rows, iterating gives Trade."""
 
     _region = "tape"
-    _intent = CONTROL + layout.TAPE_INTENT
-    _count = CONTROL + layout.TAPE_COUNT
-    _dtype = TRADE
+    _intent = layout.TAPE_INTENT
 
     def _priced(self, raw: Rows, scale: Scale) -> Rows:
         priced = np.empty(len(raw), PRICED_TRADE)
@@ -215,12 +202,11 @@ class Tape(Stream[Trade]):
 
 
 class Quotes(Stream[Quote]):
-    """Changes of the best bid and ask, and of the state. `last` gives PRICED_QUOTE rows, iterating gives Quote."""
+    """Changes of the best bid and ask, and of the state. `last` and `read` give PRICED_QUOTE rows, `read_ticks`
+    layout.QUOTE rows, iterating gives Quote."""
 
     _region = "quotes"
-    _intent = CONTROL + layout.QUOTE_INTENT
-    _count = CONTROL + layout.QUOTE_COUNT
-    _dtype = QUOTE
+    _intent = layout.QUOTE_INTENT
 
     def _priced(self, raw: Rows, scale: Scale) -> Rows:
         priced = np.empty(len(raw), PRICED_QUOTE)

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from .layout import Rows
+from .layout import Rows, State
 
 if TYPE_CHECKING:
     import polars
 
 POWERS: tuple[int, ...] = tuple(10**digits for digits in range(19))
 NAN = float("nan")
+_STATE_TEXT = {int(state): state.name.lower() for state in State}
 
 PRICED_LEVEL = np.dtype([("price", "<f8"), ("size", "<f8")])
 
@@ -127,6 +128,15 @@ class Quote(NamedTuple):
             return NAN
         return (self.ask_ticks + self.bid_ticks) * self.price_increment / (2 * POWERS[self.price_scale])
 
+    def __repr__(self) -> str:
+        bid, ask = _best(self.bid, self.bid_size), _best(self.ask, self.ask_size)
+        return f"Quote(bid {bid}, ask {ask}, {_STATE_TEXT.get(self.state, self.state)})"
+
+
+def _best(price: float, size: float) -> str:
+    """A price and its size for people."""
+    return f"{price} × {size:g}" if size else "none"
+
 
 class Top(NamedTuple):
     """The first levels of both sides, in integers: the quickest way to more than one level."""
@@ -164,6 +174,11 @@ class Book(NamedTuple):
     @property
     def best_ask(self) -> float:
         return float(self.asks["price"][0]) if len(self.asks) else NAN
+
+    def __repr__(self) -> str:
+        bid, ask = (_best(*side[0].tolist()) if len(side) else "none" for side in (self.bids, self.asks))
+        levels = f"{len(self.bids)} + {len(self.asks)} levels"
+        return f"Book({self.symbol}: bid {bid}, ask {ask}, {levels}, {self.state})"
 
     def to_polars(self) -> "polars.DataFrame":
         """One row a level: side ("bid" or "ask"), level (0 is the best), price, size, price_ticks, size_units."""
@@ -228,6 +243,18 @@ class Change(NamedTuple):
     tape_count: int  # trades of this generation so far
     quote_count: int  # changes of best bid and ask of this generation so far
     generation: int  # a higher one than before: the engine was started anew, and the counts began at 0 again
+    live: bool  # and so a change, though nothing was published, when the engine or the worker has gone silent
+
+
+class Latency(NamedTuple):
+    """How many records took how long from receive to publish, since the generation began."""
+
+    counts: tuple[int, ...]  # four steps an octave of nanoseconds; see status.step_ns
+
+    def since(self, before: "Latency") -> "Latency":
+        """Only what came after `before`; all of this if counting has begun anew since."""
+        counts = tuple(now - then for now, then in zip(self.counts, before.counts, strict=True))
+        return self if min(counts) < 0 else Latency(counts)
 
 
 class Gap(NamedTuple):

@@ -15,18 +15,23 @@ import platform
 import time
 
 import numpy as np
+import numpy.typing as npt
 
 MAX_SLEEP_NS = 100_000_000
 
 _CALL_NUMBER = 98 if platform.machine() == "aarch64" else 202
 _FUTEX_WAIT = 0  # not the private kind: the waker is another process
+_FUTEX_WAKE_OP = 5
+_ADD_ONE = 1 << 28 | 1 << 12  # futex(2), FUTEX_OP(FUTEX_OP_ADD, 1, FUTEX_OP_CMP_EQ, 0)
+_EVERYONE = 0x7FFFFFFF
 
 
 class _Timespec(ctypes.Structure):
     _fields_ = (("seconds", ctypes.c_long), ("nanoseconds", ctypes.c_long))
 
 
-_syscall = ctypes.CDLL(None, use_errno=True).syscall
+_libc = ctypes.CDLL(None, use_errno=True)
+_syscall = _libc.syscall
 _syscall.restype = ctypes.c_long
 _syscall.argtypes = (
     ctypes.c_long,
@@ -37,6 +42,30 @@ _syscall.argtypes = (
     ctypes.c_void_p,
     ctypes.c_uint32,
 )
+_operate = _libc["syscall"]  # the same function, whose fourth argument is now a count
+_operate.restype = ctypes.c_long
+_operate.argtypes = (
+    ctypes.c_long,
+    ctypes.c_void_p,
+    ctypes.c_int,
+    ctypes.c_uint32,
+    ctypes.c_ulong,
+    ctypes.c_void_p,
+    ctypes.c_uint32,
+)
+
+
+def bump(words: npt.NDArray[np.int64], index: int) -> int:
+    """Add one to the low half of a word that others add to as well, and wake who sleeps on it; how many that was.
+
+    The kernel does both in one call, the adding atomically, which plain Python cannot. For a process without numba.
+    """
+    address = words.ctypes.data + 8 * index
+    woken: int = _operate(_CALL_NUMBER, address, _FUTEX_WAKE_OP, _EVERYONE, 0, address, _ADD_ONE)
+    if woken < 0:
+        reason = ctypes.get_errno()
+        raise OSError(reason, f"futex: {os.strerror(reason)}")
+    return woken
 
 
 def wait(memory: memoryview, byte_offset: int, seen: int, timeout_s: float) -> bool:

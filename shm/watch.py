@@ -27,7 +27,10 @@ class Watch:
         self._chosen = chosen
         self._followers = chosen()
         self._timeout_s = timeout_s
-        self._before: dict[str, Change | None] = {each.symbol: _change(each.page) for each in self._followers}
+        self._now_ns = boottime_ns()  # when the present round began
+        self._before: dict[str, Change | None] = {
+            each.symbol: _change(each.page, self._now_ns) for each in self._followers
+        }
         self._changed = _open(presence)
         self._engine = presence.registry.engine
         self._seen = 0
@@ -76,12 +79,14 @@ class Watch:
         """The next change of this round, or of a new one if this is at its end; None if a whole round found none."""
         change = self._go_on()
         if change is None and not self._ended:
+            self._presence.require_open()
             if boottime_ns() - self._looked_ns > _LOOK_EVERY_NS:
                 self._follow()
             offset = self._offset
             self._seen = int.from_bytes(self._changed.memory[offset : offset + 8], "little")  # first: see wake.py
             fence()
             self._place = 0
+            self._now_ns = boottime_ns()
             change = self._go_on()
         return change
 
@@ -89,7 +94,7 @@ class Watch:
         while self._place < len(self._followers):
             follower = self._followers[self._place]
             self._place += 1
-            change = _change(follower.page)
+            change = _change(follower.page, self._now_ns)
             if change != self._before[follower.symbol]:
                 self._before[follower.symbol] = change
                 return change
@@ -125,7 +130,8 @@ def _open(presence: Presence) -> Segment:
     return attach(generation_folder(presence.folder, generation) / "changed", Kind.CHANGED, generation=generation)
 
 
-def _change(page: Page) -> Change:
+def _change(page: Page, now_ns: int) -> Change:
     words = page.words
     published = words[pages.PUBLISHED]
-    return Change(page.symbol, published, words[CONTROL + TAPE_COUNT], words[CONTROL + QUOTE_COUNT], page.generation)
+    tape_count, quote_count = words[CONTROL + TAPE_COUNT], words[CONTROL + QUOTE_COUNT]
+    return Change(page.symbol, published, tape_count, quote_count, page.generation, page.live(now_ns))

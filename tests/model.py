@@ -64,8 +64,8 @@ def decode(message: str, contract: str, price_decimals: int = 9, size_decimals: 
     """
     try:
         top = json.loads(message, parse_float=_double, parse_constant=_refuse_constant)
-    except ValueError:
-        raise Refused("not JSON") from None
+    except (ValueError, RecursionError):
+        raise Refused("not JSON, or too deep") from None
     if not isinstance(top, dict) or not _whole(top.get("type")) or top["type"] != 1:
         raise Refused("not an invocation")
     target, arguments = top.get("target"), top.get("arguments")
@@ -196,7 +196,7 @@ class Book:
     asks: dict[Decimal, Decimal] = field(default_factory=dict)
     synced: bool = False
     longest_increment: int = 0
-    stamp_ns: int = 0  # of the last depth list that was applied
+    stamp_ns: int = 0  # the newest of the depth lists since the snapshot
     tape: list[Trade] = field(default_factory=list)
     quote: dict[str, Decimal | int] = field(default_factory=dict)
 
@@ -234,7 +234,8 @@ class Book:
         if any(self._off_grid(entry.price, entry.size) for entry in entries):
             self.lose()
             return
-        if reset or not self.synced:
+        whole = reset or not self.synced
+        if whole:
             self.bids.clear()
             self.asks.clear()
             self.synced = True
@@ -243,7 +244,7 @@ class Book:
         for entry in entries:
             self._entry(entry)
         if entries and entries[-1].stamp_ns:
-            self.stamp_ns = entries[-1].stamp_ns
+            self.stamp_ns = entries[-1].stamp_ns if whole else max(self.stamp_ns, entries[-1].stamp_ns)
         if self.crossed:
             self.lose()
 
@@ -289,3 +290,47 @@ class Book:
             if (name in PRICES and value % self.tick) or (name == "volume" and value % self.step):
                 continue
             self.quote[name] = value
+
+
+class Happening(NamedTuple):
+    """An event of a book: what, behind which record it begins (0: nothing was before), with which it comes."""
+
+    kind: str  # roll, gap, resync, stale, live
+    begin: int
+    end: int
+    lost: int = 0  # records known lost, of a gap
+
+
+@dataclass
+class Chronicle:
+    """What befell a book, told of its records one by one, by their numbers."""
+
+    happened: list[Happening] = field(default_factory=list)
+    applied: int = 0  # the last message that was applied
+    turned: int = 0  # the record with which the book became live, or ceased to be
+    live: bool = False
+
+    def record(self, number: int, live: bool, applied: bool) -> None:
+        """A hub message; `live`: what the book is after it."""
+        if applied:
+            self.applied = number
+        self._turn(number, live)
+
+    def gap(self, number: int, why: str, lost: int, live: bool) -> None:
+        """A gap record. The feed's first words are no gap, and to wait for a snapshot is a resync."""
+        waiting = why in ("reconnected", "resubscribed")
+        if lost or not (waiting or why == "starting"):
+            self.happened.append(Happening("gap", self.applied, number, lost))
+        if waiting:
+            self.happened.append(Happening("resync", self.applied, number))
+        self._turn(number, live)
+
+    def roll(self, number: int) -> None:
+        """Another contract: its book is not known yet."""
+        self.happened.append(Happening("roll", self.applied, number))
+        self._turn(number, False)
+
+    def _turn(self, number: int, live: bool) -> None:
+        if live != self.live:
+            self.happened.append(Happening("live" if live else "stale", self.turned, number))
+            self.live, self.turned = live, number

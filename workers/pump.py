@@ -1,6 +1,6 @@
 """The hot path: one nopython call applies a batch of ring records and publishes the result.
 
-For each record: note its sequence in `begun`, decode, apply, commit its tape and quote rows. Then, once a batch:
+For each record: note its sequence in `begun`, decode, apply, commit its tape, event and quote rows. Then, once a batch:
 a cell, `through`, the wish for a resync, the wake-up, and a checkpoint when one is due; only then is ring space
 released. What the kernel cannot take alone (a record the scanner refuses, a config record, a chunk, a record to
 be set aside) ends the call with a code; Python does that one record in its place and calls again.
@@ -15,11 +15,11 @@ from shm.atomics import boottime_ns, load_acquire, store_relaxed, store_release
 from shm.cells import count_latency, move_through, pay_owed_wake, publish_cell, wake_readers
 from shm.checkpoint import write_slot
 from shm.compiled import kernel, kernel_part
-from shm.layout import Bytes, Reason, Record, Rows, Words
+from shm.layout import Bytes, Reason, Record, Rows, State, Words
 from shm.ring import AFTER, AT, KIND, RECV, SEQUENCE, SIZE, WALL, park, peek, release
 from shm.rows import announce, commit
 
-from . import rules
+from . import events, rules
 from .decode import rows as decoded
 from .decode.projectx import decode
 
@@ -43,7 +43,8 @@ NOTES = 16
     QUARANTINE,  # how many sequences to set aside; they stand in `set_aside`
     SPIN_NS,
     RELEASED,  # ring position released
-) = range(11)
+    EVENT_THROUGH,
+) = range(12)
 
 _RECORD_DATA = int(Record.DATA)
 _RECORD_CHUNK = int(Record.CHUNK)
@@ -55,6 +56,7 @@ _OP_OFF_GRID = int(decoded.Op.OFF_GRID)
 _REFUSED = int(Reason.REFUSED)
 _QUARANTINED = int(Reason.QUARANTINED)
 _OFF_GRID = int(Reason.OFF_GRID)
+_LIVE = int(State.LIVE)
 _TAIL = layout.TAIL
 _BEGUN = layout.BEGUN
 _HEARTBEAT = layout.HEARTBEAT
@@ -81,10 +83,13 @@ class Memory(NamedTuple):
     slot_levels: Rows
     tape: Rows
     quotes: Rows
+    events: Rows
+    event_bytes: Bytes  # the same memory
     changed: Words
     rows: Rows  # decoded.ROW, private
     header: Words
     contract: Bytes  # the contract id that a message must name
+    contract_before: Bytes  # the one that it was rolled from
     notes: Words
     received: Words  # recv_ns of the records of this batch
     set_aside: Words
@@ -176,9 +181,28 @@ def take_stamps(m: Memory) -> None:
 
 
 @kernel_part
-def end_record(m: Memory) -> None:
-    """Everything after the rules: state, quote row, resync wish, and the position that a successor goes on from."""
-    rules.judge_state(m.state)
+def end_record(m: Memory, kinds: int, reason: int, count: int) -> None:
+    """Everything after the rules: state, events, quote row, and the position that a successor goes on from.
+
+    `kinds`: the events that the record itself is, with the reason and the count of a gap; see events.py.
+    """
+    was_live = m.state[0].state == _LIVE
+    if rules.judge_state(m.state) or kinds != 0:
+        is_live = m.state[0].state == _LIVE
+        if was_live != is_live:
+            kinds |= events.LIVE if is_live else events.STALE
+        if kinds != 0:
+            m.notes[EVENT_THROUGH] = events.write(
+                m.control,
+                m.events,
+                m.event_bytes,
+                m.state,
+                m.notes[EVENT_THROUGH],
+                kinds,
+                reason,
+                count,
+                m.contract_before,
+            )
     _append_quote(m)
     m.state[0].position = m.record[AFTER]
     m.notes[POSITION] = m.record[AFTER]
@@ -203,6 +227,8 @@ def finish_rows(m: Memory, event: int, n: int, fast: bool) -> None:
         rules.apply_quote(m.state, m.rows, n)
     if whole:
         s.applied += 1
+        s.data_sequence = s.sequence
+        s.data_wall_ns = s.wall_ns
     else:
         s.refused += 1
         rules.unsync(m.state, _OFF_GRID, True)
@@ -210,7 +236,7 @@ def finish_rows(m: Memory, event: int, n: int, fast: bool) -> None:
         s.fast_records += 1
     else:
         s.slow_records += 1
-    end_record(m)
+    end_record(m, 0, 0, 0)
 
 
 @kernel
@@ -221,7 +247,7 @@ def finish_refused(m: Memory, stale: bool) -> None:
     m.state[0].slow_records += 1
     if stale:
         rules.unsync(m.state, _REFUSED, True)
-    end_record(m)
+    end_record(m, 0, 0, 0)
 
 
 @kernel
@@ -230,7 +256,14 @@ def finish_set_aside(m: Memory) -> None:
     take_stamps(m)
     m.state[0].quarantined += 1
     rules.unsync(m.state, _QUARANTINED, True)
-    end_record(m)
+    end_record(m, events.GAP, _QUARANTINED, 1)
+
+
+@kernel
+def finish_configured(m: Memory, rolled: bool) -> None:
+    """A config record; `rolled`: it names another contract than the one before."""
+    take_stamps(m)
+    end_record(m, events.ROLL if rolled else 0, 0, 0)
 
 
 @kernel_part
@@ -274,8 +307,10 @@ def _apply_next(m: Memory) -> int:
     if kind == _RECORD_GAP:
         take_stamps(m)
         at = m.record[AT] >> 3
-        rules.apply_gap(m.state, m.ring[at], m.ring[at + 1], m.ring[at + 2])
-        end_record(m)
+        reason = m.ring[at]
+        count = m.ring[at + 1]
+        rules.apply_gap(m.state, reason, count, m.ring[at + 2])
+        end_record(m, events.of_gap(reason, count), reason, count)
         return MORE
     if kind == _RECORD_CHUNK:
         return CHUNKED

@@ -38,7 +38,7 @@ _OFF_GRID = int(Reason.OFF_GRID)
 _ONE_SIDED = int(Reason.ONE_SIDED)
 _RESET = int(Reason.RESET)
 _REASON_CLOSED = int(Reason.CLOSED)
-_ROLL = int(Reason.ROLL)
+_REASON_ROLL = int(Reason.ROLL)
 
 _OP_ASK = int(decoded.Op.ASK)
 _OP_BID = int(decoded.Op.BID)
@@ -260,8 +260,8 @@ def apply_depth(state: Rows, bids: Rows, asks: Rows, rows: Rows, n: int) -> None
     for i in range(n):
         apply_entry(state, bids, asks, rows[i].op, rows[i].price, rows[i].size)
     s.depth_entries += n
-    if venue_ns != 0:
-        s.venue_ns = venue_ns
+    if venue_ns != 0:  # stamps may come out of order, what they stamp does not: the newest one names the book
+        s.venue_ns = venue_ns if snapshot else max(s.venue_ns, venue_ns)
     if s.n_bids > 0 and s.n_asks > 0 and bids[s.n_bids - 1].price >= asks[s.n_asks - 1].price:
         unsync(state, _CROSSED, True)
     elif (s.n_bids == 0 and s.bid_bound != _NO_BOUND) or (s.n_asks == 0 and s.ask_bound != -_NO_BOUND):
@@ -315,7 +315,7 @@ def judge_state(state: Rows) -> bool:
     if s.synced == 0:
         reason = s.cause
         now = _STALE
-        if reason == _STARTING or reason == _RECONNECTED or reason == _RESYNC or reason == _ROLL:
+        if reason == _STARTING or reason == _RECONNECTED or reason == _RESYNC or reason == _REASON_ROLL:
             now = _SYNCING
         elif reason == _REASON_CLOSED:
             now = _CLOSED

@@ -19,7 +19,7 @@ from shm.ring import AFTER, AT, CHUNK, CHUNKS, PEEK_WORDS, SEQUENCE, SIZE
 from shm.rows import through
 from shm.segment import Segment, attach
 
-from . import pump, rules
+from . import events, pump, rules
 from .decode import rows as decoded
 from .decode import slow
 from .decode.projectx import decode
@@ -49,10 +49,13 @@ def map_memory(ring: Segment, book: Segment, changed: Segment) -> Memory:
         slot_levels=book.array("slot_levels"),
         tape=book.array("tape"),
         quotes=book.array("quotes"),
+        events=book.array("events"),
+        event_bytes=book.array("events").view(np.uint8),
         changed=changed.array("words"),
         rows=np.zeros(decoded.MAX_ROWS, decoded.ROW),
         header=np.zeros(decoded.HEADER_WORDS, np.int64),
         contract=np.zeros(0, np.uint8),
+        contract_before=np.zeros(events.CONTRACT_BYTES, np.uint8),
         notes=np.zeros(pump.NOTES, np.int64),
         received=np.zeros(pump.MAX_BATCH, np.int64),
         set_aside=np.zeros(64, np.int64),
@@ -79,6 +82,7 @@ def recover(memory: Memory) -> Memory:
         notes[pump.PUBLISH_FROM] = memory.cells[published % layout.CELLS]["state"]["sequence"]
     notes[pump.TAPE_THROUGH] = through(memory.tape, control[layout.TAPE_COUNT])
     notes[pump.QUOTE_THROUGH] = through(memory.quotes, control[layout.QUOTE_COUNT])
+    notes[pump.EVENT_THROUGH] = through(memory.events, control[layout.EVENT_COUNT])
     memory.ring[layout.HEAD] = position  # a predecessor may have died between its checkpoint and the release
     memory.ring[layout.BEGUN] = 0
     memory.ring[layout.PARKED] = 0
@@ -90,19 +94,25 @@ def _with_contract(memory: Memory) -> Memory:
     return memory._replace(contract=np.frombuffer(contract, np.uint8).copy())
 
 
-def configure(memory: Memory, config: bytes) -> Memory:
-    """Take over contract and increments; another contract than before means another book."""
+def configure(memory: Memory, config: bytes) -> tuple[Memory, bool]:
+    """Take over contract and increments; another contract than before means another book.
+
+    True with it if there was a contract before, and this is another: a roll.
+    """
     row = np.frombuffer(config, layout.CONFIG, 1)[0]
     state = memory.state
-    if state["contract"][0] != row["contract"]:
+    before = bytes(state["contract"][0])
+    rolled = before not in (b"", bytes(row["contract"]))
+    if before != bytes(row["contract"]):
         state["n_bids"] = state["n_asks"] = 0
         state["synced"] = 0
-        state["cause"] = int(Reason.ROLL if state["contract"][0] else Reason.STARTING)
+        state["cause"] = int(Reason.ROLL if rolled else Reason.STARTING)
         state["known"] = 0
+        memory.contract_before[:] = np.frombuffer(before.ljust(events.CONTRACT_BYTES, b"\0"), np.uint8)
     for name in ("contract", "price_scale", "price_increment", "size_scale", "size_increment", "source"):
         state[name] = row[name]
     state["max_venue_lag_ns"] = row["max_venue_lag_ns"]
-    return _with_contract(memory)
+    return _with_contract(memory), rolled
 
 
 class Worker:
@@ -157,9 +167,8 @@ class Worker:
         if code == pump.SLOW:
             self._decode_slowly(payload)
         elif code == pump.CONFIGURE:
-            self.memory = configure(memory, payload)
-            pump.take_stamps(self.memory)
-            pump.end_record(self.memory)
+            self.memory, rolled = configure(memory, payload)
+            pump.finish_configured(self.memory, rolled)
         elif code == pump.SET_ASIDE:
             self._set_aside(payload)
         else:
@@ -189,7 +198,8 @@ class Worker:
         message = bytes(self._chunks)
         self._chunks = bytearray()
         memory, state = self.memory, self.memory.state
-        data = np.frombuffer(message + bytes(_PAD_BYTES), np.uint8)
+        # Of a bytearray, because a read-only array is another type: the kernel would be compiled for it here.
+        data = np.frombuffer(bytearray(message + bytes(_PAD_BYTES)), np.uint8)
         scales = state["price_scale"][0], state["size_scale"][0]
         n = decode(data, 0, len(message), memory.contract, len(memory.contract), *scales, memory.rows, memory.header)
         if n < 0:
@@ -257,10 +267,10 @@ def warm() -> None:
     memory = recover(map_memory(Plain(ring), Plain(book), Plain(changed)))  # type: ignore[arg-type]
     memory.notes[pump.BATCH_MAX_FRAMES] = 1
     pump.serve(memory)
+    pump.pump(memory)  # also where `serve` has it inside: it is called alone at the end, and is loaded alone
     pump.finish_refused(memory, False)
     pump.finish_set_aside(memory)
-    pump.take_stamps(memory)
-    pump.end_record(memory)
+    pump.finish_configured(memory, True)
     pump.finish_rows(memory, decoded.EVENT_DEPTH, 0, True)
     pump.publish_batch(memory)
     pump.checkpoint(memory)

@@ -76,11 +76,10 @@ class Freeze(Generic[Key]):
 
 @dataclass(slots=True)
 class _Stream:
+    messages: int
+    signs: int  # what all had given when this one spoke last
+    spoke_s: int  # and the second of the wall clock; else when it could have begun to
     rhythm: Rhythm = field(default_factory=Rhythm)
-    messages: int = 0
-    signs: int = 0  # what all had given when this one spoke last
-    spoke_s: int = 0  # and the second of the wall clock
-    has_spoken: bool = False  # on this connection
     doubt: Doubt | None = None
     vouched: bool = False
 
@@ -97,6 +96,7 @@ class Silence(Generic[Key]):
         self._streams: dict[Key, _Stream] = {}
         self._whole = Rhythm()
         self._signs = 0  # of life, of all streams
+        self._wall_s = 0
         self._polled_ns: int | None = None
         self._looking = False
         self._looks = Spent()
@@ -112,7 +112,6 @@ class Silence(Generic[Key]):
         self._whole.forget_pause()
         for stream in self._streams.values():
             self._restart(stream)
-            stream.has_spoken = False
 
     def vouches(self, key: Key) -> bool:
         """Whether the venue's last word on an instrument's present silence is that nothing is traded."""
@@ -152,6 +151,10 @@ class Silence(Generic[Key]):
 
     def _hear(self, now_ns: int, wall_s: float, heard: Mapping[Key, Heard]) -> None:
         step_ns = 0 if self._polled_ns is None else now_ns - self._polled_ns
+        self._wall_s = int(wall_s)
+        if self._polled_ns is None:  # a bar of a trade that was before the connection proves nothing
+            for known in self._streams.values():
+                known.spoke_s = self._wall_s
         self._polled_ns = now_ns
         for gone in self._streams.keys() - heard.keys():
             del self._streams[gone]
@@ -159,7 +162,7 @@ class Silence(Generic[Key]):
         for key, said in heard.items():
             stream = self._streams.get(key)
             if stream is None:
-                stream = self._streams[key] = _Stream(messages=said.messages)
+                stream = self._streams[key] = _Stream(said.messages, self._signs, self._wall_s)
             has_spoken = said.messages != stream.messages
             stream.messages = said.messages
             stream.rhythm.hear(step_ns, has_spoken)
@@ -171,7 +174,7 @@ class Silence(Generic[Key]):
         self._unanswered = 0
         self._signs += len(spoke)
         for stream in spoke:
-            stream.signs, stream.spoke_s, stream.has_spoken = self._signs, int(wall_s), True
+            stream.signs, stream.spoke_s = self._signs, self._wall_s
             stream.doubt, stream.vouched = None, False
 
     def _freeze(self, now_ns: int, heard: Mapping[Key, Heard]) -> Freeze[Key] | None:
@@ -197,7 +200,7 @@ class Silence(Generic[Key]):
 
     def _restart(self, stream: _Stream) -> None:
         stream.rhythm.forget_pause()
-        stream.signs = self._signs
+        stream.signs, stream.spoke_s = self._signs, self._wall_s
         stream.doubt, stream.vouched = None, False
 
     def _look(self, now_ns: int, heard: Mapping[Key, Heard]) -> Look[Key] | None:
@@ -233,7 +236,7 @@ class Silence(Generic[Key]):
             rhythm = stream.rhythm
             others = rates - rhythm.rate
             missed = (self._signs - stream.signs) * rhythm.rate / others if others > 0 else 0.0
-            is_near_limit = stream.has_spoken and rhythm.silent_ns >= heard[key].max_silence_ns // 2
+            is_near_limit = rhythm.silent_ns >= heard[key].max_silence_ns // 2
             if stream.doubt is not None or is_near_limit or _is_beyond(rhythm, missed, self._floor_ns):
                 yield key
 

@@ -22,6 +22,7 @@ from .hub import PING, Change, Hub, Reply, closing
 from .listing import Listing
 from .sender import Sender
 from .truth import LOG_ROWS
+from .valves import Valve
 from .wire import BINARY, Wire, frame
 
 MAX_MESSAGE_BYTES = 64 << 10
@@ -92,8 +93,8 @@ class Connection:
         self.goodbye: asyncio.Task[bool] | None = None
         self._transport = transport
         self._socket = socket
-        self._held: list[bytes] | None = None  # while frozen whole: what was not sent
-        self._held_bytes = 0
+        self._valve: Valve | None = None
+        self._write: Callable[[bytes], None] = transport.write
         agreed = socket.headers.get("Sec-WebSocket-Extensions", "")
         self._wire = Wire(int(socket.compress), "server_no_context_takeover" not in agreed)
 
@@ -111,14 +112,16 @@ class Connection:
             self.write(frame(reply.text.encode()))
 
     def _put(self, encoded: bytes) -> None:
-        if self._transport.is_closing():
-            return
-        self.spoke_s = time.monotonic()
-        if self._held is not None:
-            self._held.append(encoded)
-            self._held_bytes += len(encoded)
-        else:
-            self._transport.write(encoded)
+        if not self._transport.is_closing():
+            self._write(encoded)
+            self.spoke_s = time.monotonic()
+
+    def set_valve(self, make: Callable[[asyncio.Transport], Valve] | None) -> None:
+        """Put a valve of this make before the socket, in place of the one that is there; None for none."""
+        if self._valve is not None:
+            self._valve.open()
+        self._valve = make(self._transport) if make else None
+        self._write = self._valve.write if self._valve else self._transport.write
 
     def subscribed(self) -> dict[str, dict[str, int]]:
         """By symbol and kind, how often the client has subscribed without taking it back in between."""
@@ -127,20 +130,9 @@ class Connection:
             found.setdefault(symbol, {})[kind.name.lower()] = count
         return found
 
-    def freeze(self) -> None:
-        """Hold back all that is said from now on, pings too: the socket lives and nothing comes. As with a client
-        that does not read, the sender ends it when too much lies here."""
-        self._held = self._held or []
-
-    def thaw(self) -> None:
-        """Send what was held back."""
-        held, self._held, self._held_bytes = self._held, None, 0
-        if held and not self._transport.is_closing():
-            self._transport.writelines(held)
-
     def behind_bytes(self) -> int:
         """Bytes handed over that the client has not taken."""
-        return self._transport.get_write_buffer_size() + self._held_bytes
+        return self._transport.get_write_buffer_size() + (self._valve.held_bytes if self._valve else 0)
 
     def cut_off(self, why: str) -> None:
         """End the connection without a word: the client would not read it."""
@@ -234,6 +226,8 @@ def _change(change: Change, connection: Connection, sender: Sender, symbol: str)
         del connection.asked[symbol, kind]
     if before ^ after == 1 << Kind.TRADES:
         channel.count_trade_clients(1 if change.subscribes else -1)
+        if change.subscribes:
+            connection.write(channel.repeated(time.time_ns()))
     if frozen is not None:
         frozen.wanted = after
         if kind is not Kind.TRADES or not change.subscribes:

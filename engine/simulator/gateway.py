@@ -62,7 +62,7 @@ class Gateway:
         self._tokens = tokens
         self._truth_folder = truth_folder
         self._door = Door(tokens, deflate)
-        self._faults = Faults(sender, self._door.terms)
+        self._faults = Faults(sender, self._door)
         self._trading = Trading(self._listing, self._door)
         history = History(self._listing)
         self.app = web.Application(middlewares=[self._door.rest], client_max_size=MAX_BODY_BYTES)

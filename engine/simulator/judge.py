@@ -136,7 +136,7 @@ class _Witness:
         for _ in range(MAX_READS):
             made = self._tape.made
             try:
-                rows = self._tape.read(MAX_TAPE_ROWS)
+                rows = self._tape.read_ticks(MAX_TAPE_ROWS)
             except Overrun:
                 continue  # what it lost shows in `lost`, with the next rows
             except UnknownSymbol:

@@ -1,7 +1,8 @@
 """The folder of an engine in shared memory: taken, swept, filled with segments, and removed.
 
-The supervisor makes every segment before any other process knows of it, and from then on only looks at a few words in
-them: heartbeats, the sequence a dead worker had begun, and of a ring that is made anew where it had come to.
+The supervisor makes every segment before any other process knows of it. From then on it only looks at a few words in
+them, heartbeats, the sequence a dead worker had begun, and of a ring that is made anew where it had come to; and it
+writes its own events.
 """
 
 import os
@@ -10,6 +11,7 @@ import time
 from pathlib import Path
 
 from shm import layout, registry, segment
+from shm.eventlog import EventLog
 from shm.layout import Kind, Regions, Words
 from shm.life import AlreadyHeld, LifeLock, is_held
 from shm.segment import NoRoom, Segment
@@ -103,13 +105,18 @@ def _remove_contents(folder: Path) -> None:
 class Memory:
     """The segments of one generation, and the words of them that the supervisor looks at."""
 
-    def __init__(self, folder: Path, generation: int, symbols: tuple[SymbolSettings, ...]) -> None:
-        """Make all segments. Raises NoRoom, before anything is made if the sum is known not to fit."""
+    def __init__(
+        self, folder: Path, generation: int, symbols: tuple[SymbolSettings, ...], *, account: bool = False
+    ) -> None:
+        """Make all segments, that of an account if one is viewed.
+
+        Raises NoRoom, before anything is made if the sum is known not to fit.
+        """
         self.folder = folder
         self.generation = generation
         below = registry.generation_folder(folder, generation)
         below.mkdir(mode=0o700)
-        segment.check_room(below, needed_bytes(symbols))
+        segment.check_room(below, needed_bytes(symbols, account=account))
         self._below = below
         self._rings: dict[str, Words] = {}
         self._ended: dict[str, int] = {}  # by symbol, the next sequence of a ring that is gone
@@ -117,7 +124,12 @@ class Memory:
             self.prepare(each, 1)
             self.put(each.symbol)
         self._make("engine", Kind.ENGINE, layout.engine_regions()).close()
-        self._make("changed", Kind.CHANGED, layout.changed_regions()).close()
+        if account:
+            self._make("account", Kind.ACCOUNT, layout.account_regions()).close()
+        changed = self._make("changed", Kind.CHANGED, layout.changed_regions())
+        events = self._make("events", Kind.EVENTS, layout.events_regions())
+        events.claim()
+        self.events = EventLog(events, changed)
         self._engine = self._look("engine", Kind.ENGINE)
 
     def prepare(self, settings: SymbolSettings, made: int) -> None:
@@ -193,11 +205,14 @@ class Memory:
         return None
 
 
-def needed_bytes(symbols: tuple[SymbolSettings, ...]) -> int:
+def needed_bytes(symbols: tuple[SymbolSettings, ...], *, account: bool = False) -> int:
     """What all segments of one generation take."""
+    common = [layout.engine_regions(), layout.changed_regions(), layout.events_regions()]
+    if account:
+        common.append(layout.account_regions())
     each = sum(layout.total_bytes(_ring_regions(one)) + layout.total_bytes(_book_regions(one)) for one in symbols)
     bells = sum(layout.total_bytes(layout.bell_regions()) for one in processes_of(symbols).values() if one.has_bell)
-    return each + bells + layout.total_bytes(layout.engine_regions()) + layout.total_bytes(layout.changed_regions())
+    return each + bells + sum(layout.total_bytes(regions) for regions in common)
 
 
 def _ring_regions(settings: SymbolSettings) -> Regions:

@@ -17,6 +17,7 @@ from typing import Any
 import psutil
 
 from shm import registry
+from shm.layout import EventKind
 from shm.registry import Registry
 from shm.segment import NoRoom
 
@@ -71,6 +72,7 @@ class Supervisor:
         self._compile_seconds: float | None = None  # what the first one took; the engine waits for it
         self._simulator_url: str | None = None
         self._idle_engine: Started | None = None  # lives, and waits for its job
+        self._ended_wall_ns: dict[str, int] = {}  # when the last life of a role was known to be over
         self._published: Registry | None = None
         self._said_ready = False
         self._stopping = False
@@ -115,6 +117,7 @@ class Supervisor:
             case Park(name, why):
                 self._roles[name] = decide.parked(self._roles[name], why, self._tick)
                 self._report.say("parked", role=name, why=why)
+                self._note(EventKind.PARKED, self._roles[name], why=why)
             case Stop(message):
                 self._stop(message)
 
@@ -165,6 +168,8 @@ class Supervisor:
         self._roles[name] = role = decide.lives(self._roles[name], child.pid, self._tick)
         if role.restarts and role.last_end:
             self._report.say("restarted", role=name, pid=child.pid, restarts=role.restarts, why=role.last_end)
+            ended_ns = self._ended_wall_ns.get(name, 0)
+            self._note(EventKind.RESTART, role, why=role.last_end, count=role.restarts, from_wall_ns=ended_ns)
 
     def _employ_engine(self) -> None:
         """Give the engine its job, once there is a venue to speak with and no compiling to be done twice."""
@@ -351,6 +356,7 @@ class Supervisor:
             self._selector.unregister(reader)
         role = self._look(self._roles[name])
         death = child.reap()
+        self._ended_wall_ns[name] = time.time_ns()
         if role.part is Part.WORKER:
             death = replace(death, begun=self._memory.begun(self._started[name]))
         self._roles[name] = now = decide.died(role, death, self._tick)
@@ -359,6 +365,7 @@ class Supervisor:
         if now.quarantine != role.quarantine:
             symbol, sequence = now.quarantine[-1]
             self._report.say("quarantined", role=name, symbol=symbol, sequence=sequence)
+            self._note(EventKind.QUARANTINE, now, why=now.last_end, sequence=sequence)
         if role.part is Part.SERVER:
             self._bury_server()
         if child is self._idle_engine:
@@ -388,6 +395,11 @@ class Supervisor:
             for pid in unknown:  # not reaped yet, so the number cannot have come to mean another
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
+
+    def _note(self, kind: EventKind, role: Role, **said: Any) -> None:
+        """An event of a role's, for readers."""
+        symbol = role.name if role.part is Part.WORKER else ""
+        self._memory.events.say(kind, symbol, who=role.part.value, pid=role.pid, **said)
 
     # ── looking and telling ───────────────────────────────────────────────────────────────────────────────
 

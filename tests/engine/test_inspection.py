@@ -9,7 +9,8 @@ import pytest
 
 from engine import inspection
 from shm import layout, registry
-from shm.layout import Kind, Reason, State
+from shm.eventlog import EventLog
+from shm.layout import EventKind, Kind, Reason, State
 from shm.ring import RingWriter
 from shm.segment import Segment, create
 
@@ -58,6 +59,10 @@ def book(tmp_path: Path) -> Segment:
     control[layout.TAPE_INTENT] = control[layout.TAPE_COUNT] = 5
     segment.array("tape")["sequence"] = np.roll(FIRST_SEQUENCE + np.array([1, 2, 3, 4]), 1)
     control[layout.QUOTE_INTENT] = control[layout.QUOTE_COUNT] = 1
+    control[layout.EVENT_INTENT] = control[layout.EVENT_COUNT] = 2
+    events = segment.array("events")
+    events["kind"][:2], events["reason"][:2] = (EventKind.GAP, EventKind.STALE), Reason.DISCONNECTED
+    events["count"][0], events["place"][1] = 3, 1
     return segment
 
 
@@ -125,6 +130,8 @@ def test_a_book_is_whole_and_says_what_is_in_it(book: Segment) -> None:
         "1,234",
         "cells: 8 whole",
         "5 rows written, 4 held",
+        "gap · 3 lost · the venue's socket is down",
+        "events: 2 rows written, 2 held",
     ):
         assert part in text
     assert max(len(line) for line in text.splitlines()[1:]) <= 100
@@ -134,6 +141,19 @@ def test_a_book_with_one_cell_and_one_slot_in_hand_is_whole(book: Segment) -> No
     book.array("cells")["begin"][12 % layout.CELLS] = 12
     book.array("slots")["begin"][0] = 2
     assert _faults(book) == []
+
+
+def test_the_supervisors_events_are_shown(tmp_path: Path) -> None:
+    segment = create(tmp_path / "events", Kind.EVENTS, layout.events_regions(4), generation=1)
+    changed = create(tmp_path / "changed", Kind.CHANGED, layout.changed_regions(), generation=1)
+    log = EventLog(segment, changed)
+    for _ in range(6):
+        log.say(EventKind.RESTART, "MNQ", who="worker", why="ended by SIGKILL")
+    report = inspection.examine(inspection.open_segment(segment.path))
+    assert report.whole
+    text = inspection.render(report)
+    assert text.count("restart · MNQ · worker · ended by SIGKILL") == 4
+    assert "events: 6 rows written, 4 held" in text
 
 
 def test_an_empty_book_is_whole(tmp_path: Path) -> None:
@@ -153,6 +173,7 @@ def test_an_empty_book_is_whole(tmp_path: Path) -> None:
         ("cell_levels", (2, 0, 1), "size", 0, "a level of n_bids without size"),
         ("slot_levels", (1, 1, 0), "price", 7, "slot 1: prices of n_asks out of order"),
         ("tape", 2, "sequence", 1, "rows out of order"),
+        ("events", 0, "place", 2, "rows out of order"),
     ],
 )
 def test_a_damaged_book_is_named(
@@ -267,3 +288,22 @@ def test_all_segments_of_a_running_engine(
     )
     assert inspection.main(["--name", "mine"]) == 0
     assert capsys.readouterr().out.count(": whole\n") == 2
+
+
+def test_an_account_is_printed_and_checked(tmp_path: Path) -> None:
+    segment = create(tmp_path / "account", Kind.ACCOUNT, layout.account_regions(), generation=GENERATION)
+    assert "waiting for the first snapshot" in inspection.render(inspection.examine(segment))
+    cell = segment.array("cells")[1]
+    cell["begin"] = cell["end"] = 1
+    cell["state"], cell["reason"] = State.STALE, Reason.DISCONNECTED
+    cell["account_id"], cell["name"], cell["balance_e9"] = 704, b"PRAC-1", 150_000 * layout.E9
+    cell["n_orders"], cell["unlisted_fills"], cell["refused"] = 2, 3, 1234
+    segment.array("control")[layout.PUBLISHED] = 1
+    text = inspection.render(inspection.examine(inspection.open_segment(segment.path)))
+    for part in ("stale: the venue's socket is down", "PRAC-1  id 704", "150,000.00", "0, and 3 without room", "1,234"):
+        assert part in text
+    assert ": whole" in text
+    cell["n_orders"] = layout.MAX_ORDERS + 1
+    assert _faults(segment) == ["n_orders = 257"]
+    cell["begin"] = 2
+    assert _faults(segment) == ["no cell is whole"]

@@ -8,9 +8,10 @@ from typing import cast
 
 import pytest
 
-from engine.observation import accounted, memory_shares, own_mib
+from engine.observation import RECENT_S, Observer, accounted, memory_shares, own_mib
 from engine.table import decimals
-from shm import Status
+from shm import Status, attach, layout
+from tests.shm.plain_writer import PlainEngine
 
 MIB = 1 << 20
 
@@ -42,6 +43,20 @@ def test_instruments_of_one_process_pay_equally_and_it_is_measured_once() -> Non
 
     assert memory_shares([7, 8, 7, 0, 7], measure) == {7: 2.0, 8: 6.0, 0: None}
     assert sorted(asked) == [0, 7, 8]
+
+
+def test_a_pause_does_not_stay_in_the_latencies_for_ever(tmp_path: Path) -> None:
+    with PlainEngine(tmp_path, symbols=("MNQ",)) as engine, attach(root=tmp_path) as market:
+        observer = Observer(market, tmp_path)
+        counts = engine.writers["MNQ"].control[layout.LATENCY :]
+        seen = []
+        for second, slow, quick in ((0, 0, 0), (1, 9, 0), (2, 0, 100), (3, 0, 0), (RECENT_S + 2, 0, 100)):
+            counts[100] += slow
+            counts[20] += quick
+            seen.append(observer.rows(float(second))[0].latency_us)
+        assert seen[0] is None
+        assert [round(p99) if p99 > 1 else p99 for _, p99 in filter(None, seen)] == [41943, 41943, 41943, 0.04]
+        assert observer.rows(RECENT_S + 60.0)[0].latency_us is None
 
 
 def _status(**counts: int) -> Status:

@@ -20,7 +20,8 @@ from types import TracebackType
 import numpy as np
 
 from shm import layout, registry, segment
-from shm.layout import CELL, CELLS, LEVEL, QUOTE, SLOT, TRADE, Kind, State
+from shm.eventlog import EventLog
+from shm.layout import CELL, CELLS, EVENT, LEVEL, QUOTE, SLOT, TRADE, EventKind, Kind, State
 from shm.life import LifeLock, start_ticks
 from shm.registry import Listed, Registry
 
@@ -28,6 +29,7 @@ LEVELS = 16
 MAX_DEPTH = 64
 TAPE_ROWS = 64
 QUOTE_ROWS = 32
+EVENT_ROWS = 16
 MAX_LAG_MS = 1000
 
 BIDS = [(86400 - k, 3 + k) for k in range(LEVELS + 4)]  # a book that is deeper than what is published
@@ -68,6 +70,7 @@ class PlainWriter:
         self.slot_levels = self.segment.array("slot_levels")
         self.tape = self.segment.array("tape")
         self.quotes = self.segment.array("quotes")
+        self.events = self.segment.array("events")
         self.ring = ring.array("words").view(np.int64)
         self.changed = changed.array("words").view(np.int64)
         self.state = np.zeros((), layout.STATE)
@@ -122,6 +125,13 @@ class PlainWriter:
         made = np.array([(sequence, State.LIVE, 5, 6, bid, bid_size, ask, ask_size)], QUOTE)
         self._broadcast(self.quotes, layout.QUOTE_INTENT, layout.QUOTE_COUNT, made, True)
 
+    def event(self, kind: EventKind, wall_ns: int, **fields: int | bytes) -> None:
+        made = np.zeros(1, EVENT)
+        made["kind"], made["wall_ns"] = int(kind), wall_ns
+        for name, value in fields.items():
+            made[name] = value
+        self._broadcast(self.events, layout.EVENT_INTENT, layout.EVENT_COUNT, made, True)
+
     def hear(self, through_ns: int) -> None:
         """A clock frame."""
         self.control[layout.THROUGH_NS] = through_ns
@@ -173,7 +183,10 @@ class PlainEngine:
         self.generation += 1
         place = registry.generation_folder(self.folder, self.generation)
         place.mkdir(mode=0o700)
-        segment.create(place / "changed", Kind.CHANGED, layout.changed_regions(), generation=self.generation)
+        generation = self.generation
+        changed = segment.create(place / "changed", Kind.CHANGED, layout.changed_regions(), generation=generation)
+        events = segment.create(place / "events", Kind.EVENTS, layout.events_regions(EVENT_ROWS), generation=generation)
+        self.log = EventLog(events, changed)
         self.writers = {}
         self.made = {}
         for symbol in symbols:
@@ -185,7 +198,7 @@ class PlainEngine:
         place = registry.generation_folder(self.folder, self.generation)
         self.made[symbol] = made = self.made.get(symbol, 0) + 1
         for kind, regions in (
-            (Kind.BOOK, layout.book_regions(LEVELS, MAX_DEPTH, TAPE_ROWS, QUOTE_ROWS)),
+            (Kind.BOOK, layout.book_regions(LEVELS, MAX_DEPTH, TAPE_ROWS, QUOTE_ROWS, EVENT_ROWS)),
             (Kind.RING, layout.ring_regions(layout.MIN_RING_BYTES)),
         ):
             path = place / f"{symbol}.{kind.name.lower()}"

@@ -19,6 +19,8 @@ SEGMENTS = [
     pytest.param(layout.engine_regions(), id="engine"),
     pytest.param(layout.changed_regions(), id="changed"),
     pytest.param(layout.bell_regions(), id="bell"),
+    pytest.param(layout.account_regions(), id="account"),
+    pytest.param(layout.events_regions(), id="events"),
 ]
 
 # Who writes which control words: layout.py's drawing said again, name by name.
@@ -32,7 +34,7 @@ RING_WRITERS = {
 }
 # Words that the other side polls, or that change at a pace of their own: none may share a line with another of these.
 RING_SHARED = ["CAPACITY", "TAIL", "TAIL_PRIVATE", "SIGNAL", "COMMIT", "HEAD", "PARKED", "BEGUN", "HEARTBEAT"]
-BOOK_SHARED = ["PUBLISHED", "THROUGH_NS", "WAKE", "TAPE_INTENT", "QUOTE_INTENT", "WAKE_NS", "LATENCY"]
+BOOK_SHARED = ["PUBLISHED", "THROUGH_NS", "WAKE", "TAPE_INTENT", "QUOTE_INTENT", "EVENT_INTENT", "WAKE_NS", "LATENCY"]
 
 
 @pytest.mark.parametrize("regions", SEGMENTS)
@@ -62,7 +64,7 @@ def test_a_description_is_enough_to_read_a_book_without_our_dtypes() -> None:
         ]
         return np.dtype({"names": [f[0] for f in fields], "formats": parts, "offsets": [f[2] for f in fields]})
 
-    for name in ("LEVEL", "STATE", "CELL", "SLOT", "TRADE", "QUOTE"):
+    for name in ("LEVEL", "STATE", "CELL", "SLOT", "TRADE", "QUOTE", "EVENT"):
         ours = layout.NAMED_DTYPES[name]
         theirs = dtype_of(name)
         assert theirs.itemsize == ours.itemsize
@@ -132,12 +134,17 @@ def test_broadcast_rings_are_powers_of_two(rows: int) -> None:
         layout.book_regions(4, 4, tape_rows=rows)
     with pytest.raises(ValueError, match="power of two of rows"):
         layout.book_regions(4, 4, quote_rows=rows)
+    with pytest.raises(ValueError, match="power of two of rows"):
+        layout.book_regions(4, 4, event_rows=rows)
+    with pytest.raises(ValueError, match="power of two of rows"):
+        layout.events_regions(rows)
 
 
 def test_six_instruments_with_everything_fit_in_56_mib() -> None:
     one = layout.total_bytes(layout.ring_regions(DEFAULT_RING_BYTES))
     one += layout.total_bytes(layout.book_regions(DEFAULT_LEVELS, DEFAULT_DEPTH))
-    common = layout.total_bytes(layout.engine_regions()) + layout.total_bytes(layout.changed_regions())
+    regions = layout.engine_regions(), layout.changed_regions(), layout.events_regions(), layout.account_regions()
+    common = sum(layout.total_bytes(each) for each in regions)
     assert 6 * one + common <= 56 << 20
 
 

@@ -1,7 +1,10 @@
 """The public reader API against segments written by plain Python: what is equal, what is stale, what is refused."""
 
+import gc
 import time
+from collections.abc import Callable
 from contextlib import nullcontext
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -22,7 +25,7 @@ from shm import (
     WriterGone,
     attach,
 )
-from shm.layout import CELLS, LEVEL, Reason
+from shm.layout import CELLS, LATENCY, LEVEL, Reason
 from shm.values import PRICED_LEVEL
 from tests.shm.later import Later
 from tests.shm.plain_writer import ASKS, BIDS, LEVELS, MAX_LAG_MS, PlainEngine, PlainWriter, Racer, boottime_ns
@@ -45,6 +48,22 @@ def test_a_book_equals_what_was_published(writer: PlainWriter, mnq: Instrument) 
     assert (book.sequence, book.recv_ns) == (int(writer.state["sequence"]), int(writer.state["recv_ns"]))
     assert not book.bids_complete  # more are held than are published
     assert not book.asks_complete
+
+
+def test_a_quote_and_a_book_print_what_a_person_reads(writer: PlainWriter, mnq: Instrument) -> None:
+    writer.publish(BIDS, [])
+    assert repr(mnq.quote()) == "Quote(bid 21600.0 × 3, ask none, live)"
+    assert repr(mnq.book()) == "Book(MNQ: bid 21600.0 × 3, ask none, 16 + 0 levels, live)"
+
+
+def test_latencies_are_those_since_a_look(writer: PlainWriter, mnq: Instrument) -> None:
+    writer.control[LATENCY + 5] = 7
+    before = mnq.latency()
+    writer.control[LATENCY + 5] += 2
+    writer.control[LATENCY + 9] += 1
+    recent = mnq.latency().since(before)
+    assert {step: count for step, count in enumerate(recent.counts) if count} == {5: 2, 9: 1}
+    assert before.since(mnq.latency()) == before  # counted anew: all of it is recent
 
 
 def test_a_book_is_private(writer: PlainWriter, mnq: Instrument) -> None:
@@ -311,14 +330,28 @@ def test_after_close_reads_raise_and_values_stay(engine: PlainEngine, writer: Pl
     with attach(root=engine.root) as market:
         handle = market["MNQ"]
         book, top = handle.book(), handle.top()
+        streams = handle.tape(), handle.quotes(), market.watch(), market.events()
         mapped = _mapped(engine.folder)
         assert mapped > 0
     for read in READS.values():
-        with pytest.raises(ValueError, match="released"):
+        with pytest.raises(ValueError, match="this market is closed: attach again"):
             read(handle, True)
+    after: list[Callable[[], object]] = [
+        *(partial(next, stream) for stream in streams),
+        *(stream.read for stream in streams[:2]),
+        *(stream.read_ticks for stream in streams[:2]),
+        *(partial(stream.last, 1) for stream in (*streams[:2], streams[3])),
+        *(handle.status, handle.session, handle.depth, handle.tape, handle.quotes, lambda: handle.contract),
+        *(market.watch, market.events, lambda: handle.tick_size, lambda: market["MNQ"], lambda: handle.wait(1.0)),
+    ]
+    for call in after:
+        with pytest.raises(ValueError, match="this market is closed: attach again"):
+            call()
+    del streams, after, call
     assert book.best_bid == 21600.0
     assert top.levels[0, 0, 0] == 86400
-    assert _mapped(engine.folder) == mapped - 2  # book and ring; what is left is the writer's
+    gc.collect()
+    assert _mapped(engine.folder) <= mapped - 2  # book and ring; what is left is the writer's
 
 
 def test_the_public_names() -> None:

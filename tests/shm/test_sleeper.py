@@ -343,7 +343,7 @@ def test_a_watch_ends_after_its_time(engine: PlainEngine, market: Market) -> Non
         engine.writers["MNQ"].publish([(1, 1)], [(2, 1)])
         return [change async for change in watch]
 
-    assert _run(scene) == [Change("MNQ", 1, 0, 0, 1)]
+    assert _run(scene) == [Change("MNQ", 1, 0, 0, 1, True)]
 
 
 def test_a_busy_watch_lets_other_tasks_run(engine: PlainEngine, market: Market) -> None:
@@ -404,7 +404,7 @@ def test_a_task_that_waits_while_its_market_is_closed_is_told(mnq: Instrument, m
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         market.close()
-        with pytest.raises(ValueError, match="released"):
+        with pytest.raises(ValueError, match="closed"):
             await task
 
     _run(scene)

@@ -7,9 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shm import BUY, SELL, Instrument, Market, Overrun, Quote, Trade, WriterGone, attach, presence
-from shm.layout import TAPE_COUNT, TAPE_INTENT, TRADE
-from shm.page import Page
+from shm import BUY, SELL, Instrument, Market, Overrun, Quote, Trade, WriterGone, attach, broadcast, presence
+from shm.layout import TAPE_COUNT, TAPE_INTENT, TRADE, Region
 from shm.presence import Presence
 from shm.values import PRICED_TRADE
 from tests.shm.plain_writer import QUOTE_ROWS, TAPE_ROWS, PlainEngine, PlainWriter, Racer, boottime_ns
@@ -58,20 +57,26 @@ def test_rows_before_the_first_publication_have_no_price(engine: PlainEngine, ma
     with attach(root=engine.root) as later:
         tape = later["MNQ"].tape()
         writer.trade((1, 1, BUY))
-        assert len(tape.last(5)) == 0
+        assert len(tape.last(5)) == len(tape.read()) == len(tape.read()) == 0
         writer.publish([(1, 1)], [(2, 1)])
-        assert next(tape).price == 0.25
+        assert tape.read()["price"].tolist() == [0.25]
+        writer.trade((2, 1, BUY))
+        assert next(tape).price == 0.5
+        assert tape.lost == 0
 
 
-def test_read_gives_raw_rows_once(writer: PlainWriter, mnq: Instrument) -> None:
+def test_read_gives_rows_once_priced_or_in_ticks(writer: PlainWriter, mnq: Instrument) -> None:
     _fill(writer, 0, 5)
     tape = mnq.tape()
     assert len(tape.read()) == 0  # it begins now: what is older is what last() is for
     _fill(writer, 5, 15)
-    assert tape.read(4).dtype == TRADE
-    assert tape.read(4)["sequence"].tolist() == [9, 10, 11, 12]
+    priced, exact = tape.read(4), tape.read_ticks(4)
+    assert (priced.dtype, exact.dtype) == (PRICED_TRADE, TRADE)
+    assert priced["price"].tolist() == [1.25, 1.5, 1.75, 2.0]
+    assert priced["price_ticks"].tolist() == priced["sequence"].tolist() == [5, 6, 7, 8]
+    assert exact["price"].tolist() == exact["sequence"].tolist() == [9, 10, 11, 12]
     assert tape.read()["sequence"].tolist() == [13, 14]
-    assert len(tape.read()) == 0
+    assert len(tape.read()) == len(tape.read_ticks()) == 0
     assert tape.lost == 0
 
 
@@ -266,7 +271,7 @@ def test_reads_against_a_writer_that_never_pauses(engine: PlainEngine, mnq: Inst
     reads = returned = 0
     with Racer(engine, "tape"):
         while reads < RACE_READS:
-            rows = tape.read(max_rows=1 + reads % 100)
+            rows = tape.read_ticks(max_rows=1 + reads % 100)
             words = rows.view(np.int64).reshape(-1, TRADE.itemsize // 8)
             first = tape.lost + returned
             assert (words == np.arange(first, first + len(rows))[:, np.newaxis]).all()
@@ -282,14 +287,14 @@ def test_reads_against_a_writer_that_never_pauses(engine: PlainEngine, mnq: Inst
 
 def _after_copy(monkeypatch: pytest.MonkeyPatch, actions: list[Callable[[], None]]) -> None:
     """Do one of `actions` after each copy of rows, before it is checked: a writer that comes in between."""
-    copy = Page.rows
+    copy = broadcast.copy_rows
     left = iter(actions)
 
-    def rows(page: Page, name: str, first: int, last: int) -> bytes:
-        copied = copy(page, name, first, last)
+    def rows(memory: memoryview, region: Region, first: int, last: int) -> bytes:
+        copied = copy(memory, region, first, last)
         action = next(left, None)
         if action is not None:
             action()
         return copied
 
-    monkeypatch.setattr(Page, "rows", rows)
+    monkeypatch.setattr(broadcast, "copy_rows", rows)

@@ -1,5 +1,6 @@
 """One wait on many instruments."""
 
+import asyncio
 import threading
 import time
 from collections.abc import Iterator
@@ -8,8 +9,10 @@ from pathlib import Path
 import pytest
 
 from shm import Change, LayoutError, Market, UnknownSymbol, WriterGone, attach, presence
+from shm.layout import LAYOUT_VERSION
 from shm.registry import FILE_NAME
-from tests.shm.plain_writer import PlainEngine, boottime_ns
+from tests.shm.later import Later
+from tests.shm.plain_writer import MAX_LAG_MS, PlainEngine, boottime_ns
 from tests.waiting import wait_for
 
 
@@ -32,7 +35,7 @@ def test_each_instrument_that_changed_is_seen_once(engine: PlainEngine, market: 
     engine.writers["MNQ"].publish([(1, 1)], [(2, 1)])
     engine.writers["MNQ"].trade((1, 1, 0), (1, 1, 0))
     engine.writers["MNQ"].quote(1, 1, 2, 1)
-    assert list(changes) == [Change("MNQ", 1, 2, 1, 1), Change("MES", 3, 0, 0, 1)]
+    assert list(changes) == [Change("MNQ", 1, 2, 1, 1, True), Change("MES", 3, 0, 0, 1, True)]
 
 
 def test_what_was_there_before_is_no_change(engine: PlainEngine, market: Market) -> None:
@@ -83,17 +86,17 @@ def test_the_time_limit_begins_anew_with_each_change(engine: PlainEngine, market
 def test_it_goes_on_with_a_new_generation(engine: PlainEngine, market: Market) -> None:
     changes = market.watch(timeout_s=20.0)
     engine.writers["MNQ"].publish([(1, 1)], [(2, 1)])
-    assert next(changes) == Change("MNQ", 1, 0, 0, 1)
+    assert next(changes) == Change("MNQ", 1, 0, 0, 1, True)
     engine.end()
     engine.start(["MES", "MNQ"])
     engine.writers["MES"].publish([(1, 1)], [(2, 1)])
     found = next(changes), next(changes)
     assert {change.symbol: change for change in found} == {
-        "MNQ": Change("MNQ", 0, 0, 0, 2),  # that it begins again is a change
-        "MES": Change("MES", 1, 0, 0, 2),
+        "MNQ": Change("MNQ", 0, 0, 0, 2, False),  # that it begins again is a change
+        "MES": Change("MES", 1, 0, 0, 2, True),
     }
     engine.writers["MNQ"].publish([(1, 1)], [(2, 1)])
-    assert next(changes) == Change("MNQ", 1, 0, 0, 2)
+    assert next(changes) == Change("MNQ", 1, 0, 0, 2, True)
 
 
 def test_it_sleeps_on_the_word_of_the_new_generation(engine: PlainEngine, market: Market) -> None:
@@ -107,7 +110,34 @@ def test_it_sleeps_on_the_word_of_the_new_generation(engine: PlainEngine, market
     wait_for(lambda: writer.wake() > 0, 20, "a sleeper on the new word")
     writer.publish([(1, 1)], [(2, 1)])
     asleep.join(20)
-    assert seen == [Change("MNQ", 1, 0, 0, 2)]
+    assert seen == [Change("MNQ", 1, 0, 0, 2, True)]
+
+
+@pytest.mark.parametrize("others", [False, True], ids=["all silent", "another goes on"])
+def test_a_book_that_falls_silent_is_a_change(engine: PlainEngine, market: Market, later: Later, others: bool) -> None:
+    """A dead engine and a stopped worker publish nothing: the reader has to see it by age."""
+    changes = market.watch(timeout_s=20.0)
+    engine.writers["MNQ"].publish([(1, 1)], [(2, 1)])
+    assert next(changes) == Change("MNQ", 1, 0, 0, 1, True)
+    later.by_ns = 2 * MAX_LAG_MS * 1_000_000
+    if others:
+        engine.writers["MES"].publish([(1, 1)], [(2, 1)])
+    found = {change.symbol: change for change in (next(changes) for _ in range(1 + others))}
+    assert found.keys() == ({"MNQ", "MES"} if others else {"MNQ"})
+    assert found["MNQ"] == Change("MNQ", 1, 0, 0, 1, False)
+    engine.writers["MNQ"].hear(boottime_ns())  # a clock frame, which wakes nobody
+    assert next(changes) == Change("MNQ", 1, 0, 0, 1, True)
+
+
+def test_a_wait_ends_when_the_book_falls_silent(engine: PlainEngine, market: Market, later: Later) -> None:
+    engine.writers["MNQ"].publish([(1, 1)], [(2, 1)])
+    mnq = market["MNQ"]
+    assert not mnq.wait(0.0)
+    later.by_ns = 2 * MAX_LAG_MS * 1_000_000
+    assert mnq.wait(20.0)
+    assert not mnq.wait(0.15)
+    engine.writers["MNQ"].hear(boottime_ns())
+    assert asyncio.run(mnq.wait_async(20.0))
 
 
 def test_an_instrument_that_is_gone_from_the_new_generation_raises(engine: PlainEngine, market: Market) -> None:
@@ -120,10 +150,11 @@ def test_an_instrument_that_is_gone_from_the_new_generation_raises(engine: Plain
 def test_a_registry_of_another_layout_raises(engine: PlainEngine, market: Market) -> None:
     changes = market.watch()
     path = engine.folder / FILE_NAME
-    text = path.read_text().replace('"layout_version": 1', '"layout_version": 2')
+    older, newer = (f'"layout_version": {LAYOUT_VERSION + n}' for n in (0, 1))
+    text = path.read_text().replace(older, newer)
     path.with_suffix(".new").write_text(text)
     path.with_suffix(".new").rename(path)
-    with pytest.raises(LayoutError, match="layout version is 2"):
+    with pytest.raises(LayoutError, match=f"layout version is {LAYOUT_VERSION + 1}"):
         next(changes)
 
 

@@ -105,6 +105,21 @@ class Rig:
         rows = [self.memory.tape[i % kept] for i in range(max(0, count - kept), count)]
         return [tuple(int(row[f]) for f in ("sequence", "place", "price", "size", "side")) for row in rows]  # type: ignore[misc]
 
+    def events(self) -> list[tuple[str, int, int, int]]:
+        """Every committed event that its ring still holds: kind, from sequence, sequence, count."""
+        count = int(self.memory.control[layout.EVENT_COUNT])
+        kept = len(self.memory.events)
+        held = [self.memory.events[i % kept] for i in range(max(0, count - kept), count)]
+        return [
+            (
+                layout.EventKind(row["kind"]).name.lower(),
+                int(row["from_sequence"]),
+                int(row["sequence"]),
+                int(row["count"]),
+            )
+            for row in held
+        ]
+
 
 def stamp(n: int) -> str:
     """A venue stamp: `n` times 100 ns into a minute of 2026-11-22."""

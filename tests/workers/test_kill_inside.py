@@ -1,6 +1,6 @@
-"""A worker killed inside a record, a cell, a checkpoint slot and a tape row: single-stepped until the marks in its
-memory say that it is there, then some random steps more, then SIGKILL. What its successor makes of it must equal a
-worker that was never killed."""
+"""A worker killed inside a record, a cell, a checkpoint slot, a tape row and an event row: single-stepped until the
+marks in its memory say that it is there, then some random steps more, then SIGKILL. What its successor makes of it
+must equal a worker that was never killed."""
 
 import mmap
 import os
@@ -69,12 +69,22 @@ def _marks(shared: SharedRig) -> dict[str, Callable[[], bool]]:
         "cell": lambda: bool((cells[:, 0] != cells[:, 1]).any()),
         "slot": lambda: bool((slots[:, 0] != slots[:, 1]).any()),
         "tape": lambda: bool(memory.control[layout.TAPE_INTENT] != memory.control[layout.TAPE_COUNT]),
+        "event": lambda: bool(memory.control[layout.EVENT_INTENT] != memory.control[layout.EVENT_COUNT]),
     }
+
+
+def _feed(any_rig: rig.Rig, message: str) -> None:
+    """One message, and before each snapshot the gap that makes one needed: a stale event and a live one."""
+    if message.count('"type":6'):
+        any_rig.engine.gap(layout.Reason.SILENCE)
+    assert any_rig.send(message)
 
 
 def _messages(rng: random.Random, count: int) -> Iterator[str]:
     for n in range(2, count + 2):
-        if rng.random() < 0.5:
+        if n % 7 == 3:
+            yield rig.snapshot(n=n)
+        elif rng.random() < 0.5:
             rows = [(21000.0 + rng.randrange(8) / 4, rng.randrange(1, 9), rng.randrange(2)) for _ in range(3)]
             yield rig.trades(rows, n)
         else:
@@ -94,6 +104,7 @@ def _outcome(any_rig: rig.Rig) -> dict[str, Any]:
         "asks": any_rig.working(layout.ASK),
         "published": (any_rig.published(layout.BID), any_rig.published(layout.ASK)),
         "tape": any_rig.tape(),
+        "events": any_rig.events(),
         "quotes": [tuple(row)[:2] + tuple(row)[4:] for row in memory.quotes.tolist()],
         "counts": {name: int(state[name]) for name in ("applied", "refused", "dropped", "trades", "depth_entries")},
         "live": int(state["state"]),
@@ -101,7 +112,7 @@ def _outcome(any_rig: rig.Rig) -> dict[str, Any]:
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="ptrace is Linux's")
-@pytest.mark.parametrize("where", ["record", "cell", "slot", "tape"])
+@pytest.mark.parametrize("where", ["record", "cell", "slot", "tape", "event"])
 @pytest.mark.parametrize("turn", range(3))
 def test_killed_inside_recovers_exactly(where: str, turn: int) -> None:
     seed = SEED * 100 + turn
@@ -127,7 +138,7 @@ def test_killed_inside_recovers_exactly(where: str, turn: int) -> None:
     seen_sequence = 0
     for message in _messages(rng, 20):
         for each in (shared, whole):
-            assert each.send(message)
+            _feed(each, message)
             each.engine.publish()
         whole.drain()
         if stepper.step_until(inside, 150_000):
@@ -144,11 +155,11 @@ def test_killed_inside_recovers_exactly(where: str, turn: int) -> None:
     assert int(shared.state["sequence"]) >= seen_sequence, "a reader saw the book go back"
     for message in _messages(rng, 20):
         for each in (shared, whole):
-            assert each.send(message)
+            _feed(each, message)
             each.drain()
         assert int(shared.state["sequence"]) >= seen_sequence
         seen_sequence = int(shared.state["sequence"])
     assert _outcome(shared) == _outcome(whole)
     assert not _marks(shared)["cell"]() or where == "cell"
     pump.checkpoint(shared.memory)
-    assert not any(mark() for name, mark in _marks(shared).items() if name in ("record", "tape"))
+    assert not any(mark() for name, mark in _marks(shared).items() if name in ("record", "tape", "event"))

@@ -189,6 +189,24 @@ def test_a_book_that_cannot_be_trusted_is_never_live(message: str, reason: Reaso
     assert pair.state["state"] == State.LIVE
 
 
+def test_an_older_stamp_does_not_take_the_books_stamp_back() -> None:
+    pair = Pair()
+    stamps = []
+    for message in (
+        snapshot(n=5000),
+        depth([(2, 20999.75, 5)], 7000),
+        depth([(2, 20999.75, 6)], 6000),
+        depth([(2, 20999.75, 7)], 8000),
+        snapshot(n=5000),
+    ):
+        pair.send(message)
+        pair.rig.drain()
+        pair.check()
+        stamps.append(int(pair.rig.state["venue_ns"]))
+    first, newest, stale, newer, last = stamps
+    assert first == last < newest == stale < newer
+
+
 def test_an_unknown_target_is_refused_and_leaves_the_book_alone() -> None:
     pair = Rig()
     pair.configure()

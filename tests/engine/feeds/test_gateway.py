@@ -62,6 +62,44 @@ def test_one_login_for_many_requests() -> None:
     with_gateway(use)
 
 
+def test_two_that_begin_at_once_log_in_once() -> None:
+    async def use(venue: FakeVenue, gateway: Gateway, later: list[float]) -> None:
+        tokens = await asyncio.gather(*(gateway.token() for _ in range(5)))
+        assert set(tokens) == {venue.token}
+        assert names(venue) == ["Auth/loginKey"]
+        assert gateway.renewals == 1
+        gateway.forget_token()
+        await gateway.token()
+        assert gateway.renewals == 2
+
+    with_gateway(use)
+
+
+@pytest.mark.parametrize("path", ["/Order/place", "/Order/modify", "/Order/cancel", "/Position/closeContract", "/x"])
+def test_rows_are_asked_for_by_reads_alone(path: str) -> None:
+    async def use(venue: FakeVenue, gateway: Gateway, later: list[float]) -> None:
+        assert await gateway.rows("/Account/search", {"onlyActiveAccounts": True}, "accounts") == [{"id": 704}]
+        with pytest.raises(ValueError, match="not among the requests that only read"):
+            await gateway.rows(path, {"accountId": 704}, "orders")
+        with pytest.raises(VenueError, match="no list of orders"):
+            await gateway.rows("/Account/search", {}, "orders")
+        assert names(venue) == ["Auth/loginKey", "Account/search", "Account/search"]
+
+    with_gateway(use)
+
+
+def test_the_tick_of_any_contract_is_asked_for_once() -> None:
+    async def use(venue: FakeVenue, gateway: Gateway, later: list[float]) -> None:
+        for _ in range(2):
+            assert await gateway.tick_e9("CON.F.US.MNQ.Z26") == 250_000_000
+        assert names(venue) == ["Auth/loginKey", "Contract/searchById"]
+        for wrong in ("front", "", "CON.F.US.XYZ.Z26"):
+            with pytest.raises(VenueError):
+                await gateway.tick_e9(wrong)
+
+    with_gateway(use)
+
+
 def test_a_wrong_key_is_one_sentence_without_the_key() -> None:
     async def use(venue: FakeVenue, gateway: Gateway, later: list[float]) -> str:
         with pytest.raises(VenueRefusal) as caught:
@@ -234,23 +272,22 @@ def test_the_newest_bar_is_the_last_second_in_which_something_traded(bars: list[
 @pytest.mark.parametrize(
     "bars",
     [
-        None,
-        {},
-        "x",
-        [None],
-        [BAR] * (NEWEST_BARS + 1),
-        [BAR | {"t": "yesterday"}],
-        [BAR | {"t": 7}],
-        [BAR | {"t": "2026-11-22T14:32:00+00:00" + " " * 100}],
-        [BAR | {"t": "0001-01-01T00:00:00+00:00"}],
-        [BAR | {"t": "1960-01-01T00:00:00Z"}],
-        [BAR | {"v": -1}],
-        [BAR | {"v": 1.5}],
-        [BAR | {"v": True}],
-        [BAR | {"v": 10**18}],
-        [BAR, {}],
+        pytest.param(None, id="null"),
+        pytest.param({}, id="an object"),
+        pytest.param("x", id="text"),
+        pytest.param([None], id="a null"),
+        pytest.param([BAR] * (NEWEST_BARS + 1), id="more than asked for"),
+        pytest.param([BAR | {"t": "yesterday"}], id="a word for a time"),
+        pytest.param([BAR | {"t": 7}], id="a number for a time"),
+        pytest.param([BAR | {"t": "2026-11-22T14:32:00+00:00" + " " * 100}], id="a long time"),
+        pytest.param([BAR | {"t": "0001-01-01T00:00:00+00:00"}], id="the year 1"),
+        pytest.param([BAR | {"t": "1960-01-01T00:00:00Z"}], id="before 1970"),
+        pytest.param([BAR | {"v": -1}], id="less than nothing"),
+        pytest.param([BAR | {"v": 1.5}], id="half a contract"),
+        pytest.param([BAR | {"v": True}], id="true"),
+        pytest.param([BAR | {"v": 10**18}], id="more than there is"),
+        pytest.param([BAR, {}], id="the second one"),
     ],
-    ids=repr,
 )
 def test_bars_that_are_none(bars: Any) -> None:
     async def use(venue: FakeVenue, gateway: Gateway, later: list[float]) -> None:

@@ -59,7 +59,7 @@ def test_all_segments_are_made_and_told_apart(left_nothing: Path, engine_name: s
     made = Memory(folder, 5, SYMBOLS)
     below = registry.generation_folder(folder, 5)
     names = sorted(path.name for path in below.iterdir())
-    assert names == ["MES.book", "MES.ring", "MNQ.book", "MNQ.ring", "changed", "engine"]
+    assert names == ["MES.book", "MES.ring", "MNQ.book", "MNQ.ring", "changed", "engine", "events"]
     assert sum(path.stat().st_size for path in below.iterdir()) == needed_bytes(SYMBOLS)
     ring = segment.attach(below / "MNQ.ring", Kind.RING, writable=True, generation=5, symbol="MNQ")
     assert ring.array("words")[layout.CAPACITY] == 1 << 20
@@ -86,6 +86,15 @@ def test_a_shared_process_has_a_bell_and_one_life_over_all_its_rings(left_nothin
         ring.array("words")[layout.HEARTBEAT] = beat
     ring.array("words")[layout.BEGUN] = 8
     assert (made.worker_beat(shared), made.begun(shared)) == (7, Begun("ES", 8))
+    remove(folder, lock)
+
+
+def test_an_account_has_a_segment_when_it_is_viewed(left_nothing: Path, engine_name: str) -> None:
+    folder, lock = take_name(engine_name, left_nothing)
+    Memory(folder, 5, SYMBOLS, account=True)
+    below = registry.generation_folder(folder, 5)
+    assert sum(path.stat().st_size for path in below.iterdir()) == needed_bytes(SYMBOLS, account=True)
+    assert segment.attach(below / "account", Kind.ACCOUNT, generation=5).writer() == (0, 0)
     remove(folder, lock)
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from engine.config import SymbolSettings
+from shm import Event, attach
 from shm.life import is_held
 from tests.engine.supervisor.stand_ins import CANARY, LIMIT_S, PAIR, TOP, TWO, Supervised, lives, parent_of
 from tests.waiting import wait_for
@@ -46,6 +47,11 @@ def pids_of(engine: Supervised, ready: dict[str, object]) -> list[int]:
     workers = ready["workers"]
     assert isinstance(workers, dict)
     return [engine.process.pid, *workers.values(), *(int(str(ready[key])) for key in ready if key.endswith("_pid"))]
+
+
+def events_of(engine: Supervised) -> list[Event]:
+    with attach(engine.folder.name, root=engine.folder.parent.parent) as market:
+        return market.events().last(99)
 
 
 def test_it_comes_up_says_so_and_leaves_nothing(start: Start) -> None:
@@ -97,6 +103,10 @@ def test_a_worker_that_ends_is_started_again_and_no_other(up: Supervised, number
     assert up.worker_pids() == before | {"MNQ": restarted["pid"]}
     assert [each.restarts for each in up.registry().instruments] == [1, 0]
     assert parent_of(restarted["pid"]) == up.process.pid
+    (event,) = events_of(up)
+    assert (event.symbol, event.kind, event.detail, event.restarts) == ("MNQ", "restart", "worker", 1)
+    assert (event.pid, event.reason) == (restarted["pid"], restarted["why"])
+    assert 0 < event.from_wall_ns <= event.wall_ns
     up.stop()
 
 
@@ -108,6 +118,7 @@ def test_an_engine_that_ends_is_started_again_in_the_same_generation(up: Supervi
     up.until("said", role="engine", line={"event": "streaming"})
     wait_for(lambda: up.registry().engine_pid == restarted["pid"], LIMIT_S, "the new engine in the registry")
     assert up.registry() == dataclasses.replace(before, engine_pid=restarted["pid"])
+    assert [(event.symbol, event.kind, event.detail) for event in events_of(up)] == [("", "restart", "engine")]
     up.stop()
 
 
@@ -213,6 +224,11 @@ def test_a_record_that_kills_twice_is_set_aside(up: Supervised) -> None:
     up.until("restarted", role="MNQ", restarts=2)
     lock = up.folder / "worker-MNQ.lock"
     wait_for(lambda: is_held(lock), LIMIT_S, "a worker that lives with it")
+    assert [(event.kind, event.sequence) for event in events_of(up)] == [
+        ("restart", 0),
+        ("quarantine", sequence),
+        ("restart", 0),
+    ]
     assert up.stop() == 0
     assert [each["how"] for each in up.seen if each["event"] == "died"] == ["ended by SIGSEGV"] * 2
 
@@ -289,6 +305,9 @@ def test_a_worker_that_cannot_start_is_parked_and_shown_and_the_others_live(star
     parked, other = engine.registry().instruments
     assert (parked.symbol, parked.pid, parked.parked) == ("MNQ", 0, why)
     assert lives(other.pid)
+    last = events_of(engine)[-1]
+    assert (last.symbol, last.kind) == ("MNQ", "parked")
+    assert why.startswith(last.reason)  # as much of it as has room
     assert engine.stop() == 0
 
 
