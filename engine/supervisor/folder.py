@@ -5,7 +5,7 @@ writes a file in pieces, or takes it away before it puts the new one there, is n
 """
 
 import os
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from ..config import MAX_LISTED_FILES, ConfigError, SymbolSettings, read_symbol
@@ -19,12 +19,12 @@ _Mark = tuple[int, int, int]  # when it was changed, how long it is, which file 
 class Folder:
     """Looks at a folder's listing, and reads those files whose line in it changed."""
 
-    def __init__(self, folder: Path, symbols: Sequence[str] | None) -> None:
-        """`symbols`: the only ones that count; None for all."""
+    def __init__(self, folder: Path, symbols: Sequence[str] | None, known: Iterable[str] = ()) -> None:
+        """`symbols`: the only ones that count; None for all. `known`: had a file at the start, which may be gone now."""
         self._folder = folder
         self._symbols = symbols
-        self._before: dict[str, _Mark] = {}
-        self._taken: dict[str, _Mark] = {}
+        self._before: dict[str, _Mark] = dict.fromkeys(known, (0, 0, 0))
+        self._taken = dict(self._before)
         self.complaint = ""  # why the folder itself cannot be used; empty while it can
 
     def look(self) -> News:

@@ -58,7 +58,8 @@ class Supervisor:
         self._roles: dict[str, Role] = {SERVER: Role(SERVER, Part.SERVER), ENGINE: Role(ENGINE, Part.ENGINE)}
         if job.simulator is not None:
             self._roles[SIMULATOR] = Role(SIMULATOR, Part.SIMULATOR)
-        self._folder = Folder(job.watched.folder, job.watched.symbols) if job.watched else None
+        watched, known = job.watched, [each.symbol for each in job.settings.symbols]
+        self._folder = Folder(watched.folder, watched.symbols, known) if watched else None
         self._turnover = Turnover(job.settings.symbols)
         self._processes: dict[str, WorkerProcess] = {}  # as they shall be
         self._started: dict[str, WorkerProcess] = {}  # as each was when it was started last

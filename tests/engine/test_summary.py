@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pytest
 
-from engine.summary import COUNTS, Result, Verdict, failures, summarise
+from engine.summary import COUNTS, REMOVED, Result, Verdict, failures, summarise
 
 GOOD = Result(
     symbol="MNQ",
@@ -128,3 +128,19 @@ def test_a_failure_is_said_once_with_its_instrument(result: Result, said: str) -
 
 def test_fifty_comparisons_a_live_second_are_enough() -> None:
     assert failures([_judged(samples=1000)]) == []
+
+
+def test_a_removed_instrument_is_asked_only_for_what_it_showed() -> None:
+    gone = replace(GOOD, state=REMOVED, applied=3, parked="given up")
+    assert failures([gone]) == []
+    assert failures([replace(gone, verdict=None)]) == []
+    assert GOOD.verdict is not None
+    poor = replace(GOOD.verdict, samples=0, live_s=0.0, unfinished=True)
+    assert failures([replace(gone, verdict=poor)]) == []
+    (sentence,) = failures([replace(gone, verdict=replace(poor, wrong_levels=1))])
+    assert "1 of" in sentence
+
+
+def test_one_that_came_just_before_the_end_need_not_have_been_live() -> None:
+    assert failures([_judged(young=True, live_s=0.0, samples=0)]) == []
+    assert len(failures([_judged(young=True, live_s=0.0, samples=0, lost_trades=1, unfinished=True)])) == 2

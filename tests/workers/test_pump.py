@@ -339,3 +339,24 @@ def test_partial_quotes_are_merged() -> None:
     assert (state["session_last"], state["session_bid"], state["session_volume"]) == (84001, 84002, 10)
     known = {name for bit, name in enumerate(layout.SESSION_FIELDS) if state["known"] >> bit & 1}
     assert known == {"last", "bid", "volume", "updated_ns"}
+
+
+def test_another_contract_is_another_book_and_the_tape_goes_on() -> None:
+    one = Rig()
+    one.configure()
+    one.send(snapshot())
+    one.send(trades([(21000.0, 1, 0)], 2))
+    one.drain()
+    assert one.state["state"] == State.LIVE
+    next_month = rig.CONTRACT.replace("Z26", "H27")
+    one.engine.gap(Reason.ROLL)
+    one.configure(contract=next_month)
+    one.drain()
+    assert (one.state["state"], one.state["reason"]) == (State.SYNCING, Reason.ROLL)
+    assert (one.published(layout.BID), one.published(layout.ASK)) == ([], [])
+    assert (one.state["contract"], one.state["resync_wanted"]) == (next_month.encode(), 0)
+    one.send(snapshot(n=3).replace(rig.CONTRACT, next_month))
+    one.send(trades([(21000.0, 2, 0)], 4).replace(rig.CONTRACT, next_month))
+    one.drain()
+    assert (one.state["state"], one.state["refused"]) == (State.LIVE, 0)
+    assert len(one.tape()) == 2

@@ -9,6 +9,7 @@ import pytest
 from engine.simulator import truth as truth_files
 from engine.simulator.channel import Channel
 from engine.simulator.contracts import CONTRACTS
+from engine.simulator.flow import Kind
 from engine.simulator.generated import generate
 from engine.simulator.rules import checkpoints
 from engine.simulator.schedule import Schedule
@@ -162,3 +163,18 @@ def test_with_a_gap_records_leave_one_at_a_time_and_none_is_left_out(tmp_path: P
         wait_s = stage.pass_time(max(wait_s, 0.0005))
     assert min(b - a for a, b in itertools.pairwise(stamps)) >= 9_900_000
     assert 0 <= stage.entries() - 3000 <= 60, "what it was late with it has caught up with"
+
+
+def test_a_spare_contract_waits_until_somebody_wants_its_depth_and_trades(tmp_path: Path) -> None:
+    stage = Stage(tmp_path / "t", rate=1000.0)
+    channels, schedules = stage.sender.channels, stage.sender._schedules
+    clocks = (lambda: NOW_NS + int(stage.now_s * 1e9)), (lambda: stage.now_s)
+    stage.sender = Sender(channels, schedules, *clocks, spare=["MES"])
+    stage.pass_time(1.0)
+    assert (stage.entries("MNQ") > 0, stage.entries("MES")) == (True, 0)
+    stage.sender.start_flows(FakeClient({"MES": 1 << Kind.DEPTH}))
+    stage.pass_time(0.0)
+    assert stage.entries("MES") == 0
+    stage.sender.start_flows(FakeClient({"MES": 1 << Kind.DEPTH | 1 << Kind.TRADES}))
+    stage.pass_time(1.0)
+    assert 0 < stage.entries("MES") < stage.entries("MNQ")

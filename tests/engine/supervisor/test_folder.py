@@ -101,3 +101,10 @@ def test_what_is_no_file_and_what_leads_nowhere(tmp_path: Path) -> None:
     assert news.keys() == {"MNQ", "a b"}
     assert "cannot be read" in str(news["MNQ"])
     assert "cannot be a symbol" in str(news["a b"])
+
+
+def test_a_file_that_went_before_the_first_look_is_gone(tmp_path: Path) -> None:
+    (tmp_path / "MNQ.toml").write_text("")
+    folder = Folder(tmp_path, None, ["MNQ", "MES"])
+    assert twice(folder) == {"MNQ": SymbolSettings("MNQ"), "MES": None}
+    assert twice(folder) == {}

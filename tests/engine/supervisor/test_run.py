@@ -346,3 +346,64 @@ def test_a_job_that_is_none(text: bytes, left_nothing: Path) -> None:
     assert done.returncode == 1
     assert json.loads(done.stdout)["event"] == "failed"
     assert done.stderr == b""
+
+
+def test_the_watched_folder_is_followed(start: Start, tmp_path: Path) -> None:
+    folder = tmp_path / "symbols"
+    folder.mkdir()
+    for symbol in ("MNQ", "MES"):
+        (folder / f"{symbol}.toml").write_text("ring_mib = 1")
+    engine = start(watched=folder)
+    before = engine.until("ready")["workers"]
+    assert isinstance(before, dict)
+
+    (folder / "ES.toml").write_text("ring_mib = 1")
+    engine.until("added", symbol="ES")
+    wait_for(lambda: engine.worker_pids().get("ES"), LIMIT_S, "its worker")
+    (folder / "MNQ.toml").write_text("ring_mib = 1\nlevels = 9")
+    engine.until("changed", symbol="MNQ")
+    wait_for(lambda: engine.worker_pids()["MNQ"] not in (0, before["MNQ"]), LIMIT_S, "its new worker")
+    listed = {each.symbol: each for each in engine.registry().instruments}
+    assert (listed["MNQ"].levels, listed["MNQ"].made, listed["MNQ"].restarts) == (9, 2, 0)
+    (folder / "ES.toml").unlink()
+    engine.until("removed", symbol="ES")
+    wait_for(lambda: "ES" not in engine.worker_pids(), LIMIT_S, "it is listed no more")
+    assert not (engine.folder / "g1" / "ES.ring").exists()
+
+    (folder / "MNQ.toml").write_text("levels = 0")
+    assert "levels is 0" in engine.until("rejected", symbol="MNQ")["why"]
+    engine.wish("engine", "refuse check")
+    (folder / "MNQ.toml").write_text("ring_mib = 1\nlevels = 8")
+    assert engine.until("rejected", symbol="MNQ")["why"] == "the venue has no MNQ"
+    (folder / "MES.toml").unlink()
+    engine.until("removed", symbol="MES")
+    (folder / "MNQ.toml").unlink()
+    assert "none is left" in engine.until("rejected", symbol="MNQ")["why"]
+    wait_for(lambda: engine.registry().instruments == (listed["MNQ"],), LIMIT_S, "the last one alone is listed")
+    assert engine.stop() == 0
+
+
+def test_an_engine_that_ends_in_the_middle_of_a_change_is_followed_by_one_with_the_change(
+    start: Start, tmp_path: Path
+) -> None:
+    folder = tmp_path / "symbols"
+    folder.mkdir()
+    for symbol in ("MNQ", "MES"):
+        (folder / f"{symbol}.toml").write_text("ring_mib = 1")
+    engine = start(watched=folder)
+    engine.until("ready")
+    engine.until("said", role="engine", line={"event": "streaming"})
+    engine.wish("engine", "deaf")  # it hears, and does not answer
+    (folder / "MES.toml").unlink()
+    wait_for(lambda: b'"remove"' in _heard(engine), LIMIT_S, "the engine is told")
+    os.kill(engine.registry().engine_pid, signal.SIGKILL)
+    engine.until("removed", symbol="MES")
+    engine.wish("engine", "live")
+    engine.until("restarted", role="engine")
+    wait_for(lambda: list(engine.worker_pids()) == ["MNQ"], LIMIT_S, "the other one alone is listed")
+    assert engine.stop() == 0
+
+
+def _heard(engine: Supervised) -> bytes:
+    path = engine.data / "engine.heard"
+    return path.read_bytes() if path.exists() else b""
