@@ -23,6 +23,7 @@ from shm.registry import ENGINE_NAME, SYMBOL_NAME
 
 MAX_FILE_BYTES: Final = 64 * 1024
 MAX_SYMBOLS: Final = 64
+MAX_CPU: Final = 4095
 MAX_LISTED_FILES: Final = 1024
 MAX_SHOWN_CHARACTERS: Final = 80
 MAX_URL_CHARACTERS: Final = 512
@@ -32,6 +33,8 @@ SHIPPED_SYMBOLS: Final = Path(__file__).resolve().parent.parent / "workers" / "s
 USER_VARIABLE: Final = "PROJECT_X_USERNAME"
 KEY_VARIABLE: Final = "PROJECT_X_API_KEY"
 FRONT: Final = "front"
+ANY_CPU: Final = -1
+RESERVED_PROCESSES: Final = ("engine", "simulator")  # the supervisor's names of other parts
 
 CONTRACT_ID: Final = re.compile(r"CON\.F\.US\.[A-Z0-9]{1,16}\.[FGHJKMNQUVXZ][0-9]{2}")
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
@@ -62,12 +65,21 @@ def text(default: str, must: str, holds: Callable[[str], object]) -> Any:
     )
 
 
+def flag(default: bool) -> Any:
+    """True or false."""
+    return field(default=default, metadata={"rule": Rule("true or false", lambda value: type(value) is bool)})
+
+
 def _is_power_of_two(value: Any) -> bool:
     return type(value) is int and 1 <= value <= 1024 and value & (value - 1) == 0
 
 
 def _is_contract(value: str) -> bool:
     return value == FRONT or CONTRACT_ID.fullmatch(value) is not None
+
+
+def _is_process(value: str) -> bool:
+    return value == "" or SYMBOL_NAME.fullmatch(value) is not None
 
 
 def _is_url(value: str, secure: str, plain: str) -> bool:
@@ -109,9 +121,17 @@ class SymbolSettings:
     batch_max_frames: int = whole(256, 1, 65536)  # messages that may wait for one publication
     batch_max_us: int = whole(1000, 1, 100_000)  # and for how long
     spin_us: int = whole(0, 0, 1000)  # how long the worker looks before it sleeps
-    max_silence_ms: int = whole(30_000, 200, 86_400_000)  # no message of it for so long: resync
+    # who names the same process shares one; without a name it is the instrument's own
+    process: str = text("", "a name of at most 32 letters, digits, '.', '_' and '-'", _is_process)
+    cpu: int = whole(ANY_CPU, ANY_CPU, MAX_CPU)  # the one its worker runs on; -1: anywhere
+    max_silence_ms: int = whole(30_000, 200, 86_400_000)  # no message and no word of REST for so long: resync
     max_lag_ms: int = whole(1000, 250, 60_000)  # an older publication is not live; clock frames come each 100 ms
     max_venue_lag_ms: int = whole(1000, 10, 600_000)  # behind the venue's clock by more: stale
+
+    @property
+    def worker(self) -> str:
+        """The name of its worker process."""
+        return self.process or self.symbol
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +144,12 @@ class VenueSettings:
     user_name: str = text(
         "", "printable text of at most 512 characters", lambda value: value == "" or _is_secret(value)
     )
+    account: bool = flag(False)  # view the account (orders, positions, fills, balance), read only
+    # which one, as the venue names it; without a name the first that is active
+    account_name: str = text(
+        "", "printable text of at most 512 characters", lambda value: value == "" or _is_secret(value)
+    )
+    user_hub_url: str = text("", "an https:// or wss:// address (http:// or ws:// only on this machine)", _is_hub_url)
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,11 +171,13 @@ class FeedSettings:
 
     ping_interval_ms: int = whole(10_000, 50, 15_000)  # the venue drops a client that is silent for 30 s
     socket_silence_ms: int = whole(30_000, 100, 600_000)  # no bytes at all: the socket is dropped
+    probe_after_ms: int = whole(1000, 100, 600_000)  # silent for longer, against its habit: REST is asked
     connect_timeout_ms: int = whole(10_000, 100, 60_000)
     handshake_timeout_ms: int = whole(5000, 100, 60_000)
     resync_timeout_ms: int = whole(2000, 50, 60_000)  # a resubscribed instrument that stays mute: reconnect
     backoff_first_ms: int = whole(100, 1, 60_000)
     backoff_max_ms: int = whole(30_000, 1, 600_000)
+    deflate: bool = flag(False)  # ask for permessage-deflate; the gateway's server library does not agree by itself
 
 
 @dataclass(frozen=True, slots=True)
@@ -205,10 +233,10 @@ class Settings:
 
     def at_simulator(self, url: str, user_name: str) -> "Settings":
         """The same settings, once the simulator's address and its user are known."""
-        venue = {
-            "name": self.venue.name,
+        venue = dataclasses.asdict(self.venue) | {
             "api_url": f"{url}/api",
             "market_hub_url": f"{url}/hubs/market",
+            "user_hub_url": f"{url}/hubs/user",
             "user_name": user_name,
         }
         return dataclasses.replace(self, venue=_read_table(VenueSettings, venue, "the simulator", "venue."))
@@ -218,6 +246,7 @@ PROJECTX: Final = VenueSettings(
     name="projectx",
     api_url="https://api.topstepx.com/api",
     market_hub_url="https://rtc.topstepx.com/hubs/market",
+    user_hub_url="https://rtc.topstepx.com/hubs/user",
 )
 
 
@@ -262,10 +291,24 @@ def load_symbols(folder: Path, wanted: Sequence[str] | None = None) -> tuple[Sym
         raise ConfigError(
             f"{folder}: {len(names)} symbols, but there must be 1 to {MAX_SYMBOLS}: choose with --symbols"
         )
-    cure = "name another folder with --symbols-dir"
-    return _distinct(
-        [_symbol_settings(symbol, _read_toml(known[symbol], cure), str(known[symbol])) for symbol in names], str(folder)
-    )
+    return _distinct([read_symbol(known[symbol]) for symbol in names], str(folder))
+
+
+def read_symbol(path: Path) -> SymbolSettings:
+    """The instrument of one symbol file. Raises ConfigError.
+
+    Here, and not in the rule of its key, it is seen whether there is such a CPU: who is given settings later, after
+    the machine took one away, goes on without.
+    """
+    table = _read_toml(path, "name another folder with --symbols-dir")
+    settings = _symbol_settings(path.stem, table, str(path))
+    allowed = os.sched_getaffinity(0)
+    if settings.cpu != ANY_CPU and settings.cpu not in allowed:
+        raise ConfigError(
+            f"{path}: cpu is {settings.cpu}, but it must be one that this machine lets us use, of"
+            f" {_listed(allowed)}: correct it, or leave it out for {ANY_CPU}, which is anywhere"
+        )
+    return settings
 
 
 def credentials(venue: VenueSettings, environ: Mapping[str, str] = os.environ) -> Credentials:
@@ -323,8 +366,13 @@ def _venue(given: VenueSettings, name: str | None, source: str) -> VenueSettings
     """The venue with its addresses: ProjectX has some, the simulator's are found when it starts."""
     if name is not None:
         given = _read_table(VenueSettings, dataclasses.asdict(given) | {"name": name}, "the command line", "venue.")
+    if given.account_name and not given.account:
+        raise ConfigError(
+            f"{source}: venue.account_name is set, but venue.account is not true, so no account is viewed: set it, or"
+            " leave the name out"
+        )
     if given.name == "simulator":
-        for key in ("api_url", "market_hub_url"):
+        for key in ("api_url", "market_hub_url", "user_hub_url"):
             if value := getattr(given, key):
                 raise ConfigError(
                     f"{source}: venue.{key} is {_shown(value)}, but the simulator picks its own address:"
@@ -335,6 +383,7 @@ def _venue(given: VenueSettings, name: str | None, source: str) -> VenueSettings
         given,
         api_url=given.api_url or PROJECTX.api_url,
         market_hub_url=given.market_hub_url or PROJECTX.market_hub_url,
+        user_hub_url=given.user_hub_url or PROJECTX.user_hub_url,
     )
 
 
@@ -356,7 +405,31 @@ def _distinct(symbols: list[SymbolSettings], source: str) -> tuple[SymbolSetting
             if value in seen and value != FRONT:
                 raise ConfigError(f"{source}: {what} {value} is there twice: leave one of them out")
             seen.add(value)
+    _check_processes(symbols, source)
     return tuple(symbols)
+
+
+def _check_processes(symbols: list[SymbolSettings], source: str) -> None:
+    """A process has one name and one CPU, and what bears an instrument's name is that instrument's."""
+    own = {settings.symbol: settings for settings in symbols}
+    pinned: dict[str, SymbolSettings] = {}
+    for settings in symbols:
+        name = settings.worker
+        if name in RESERVED_PROCESSES:
+            raise ConfigError(f"{source}: {settings.symbol}'s process is {name}, which is the engine's: choose another")
+        if name in own and own[name].process != settings.process:
+            raise ConfigError(
+                f"{source}: {settings.symbol}'s process is {name}, but so is called an instrument that does not share"
+                f" it: choose another name, or have process = {name!r} for {name} too"
+            )
+        if settings.cpu == ANY_CPU:
+            continue
+        first = pinned.setdefault(name, settings)
+        if first.cpu != settings.cpu:
+            raise ConfigError(
+                f"{source}: cpu is {first.cpu} for {first.symbol} and {settings.cpu} for {settings.symbol}, but both"
+                f" are in process {name}: give them one, or leave one out"
+            )
 
 
 def _symbol_files(folder: Path) -> dict[str, Path]:
@@ -408,6 +481,12 @@ def _near(word: str, known: Iterable[str]) -> str:
     lower = {name.lower(): name for name in known}
     near = [lower[name] for name in difflib.get_close_matches(word.lower()[:64], lower, n=3, cutoff=0.5)]
     return f"did you mean {' or '.join(near)}" if near else ""
+
+
+def _listed(numbers: Iterable[int]) -> str:
+    """`0, 1, 2, 3`; no more of it than a sentence can bear."""
+    listed = ", ".join(str(number) for number in sorted(numbers))
+    return listed if len(listed) <= MAX_SHOWN_CHARACTERS else f"{listed[:MAX_SHOWN_CHARACTERS]}…"
 
 
 def _shown(value: object) -> str:

@@ -25,10 +25,9 @@ import numpy.typing as npt
 from llvmlite import ir
 from numba import typeof, types
 from numba.extending import intrinsic
-from numba.np.arrayobj import populate_array
 
 from shm import layout
-from shm.atomics import address_of, copy_bytes
+from shm.atomics import address_of, copy_bytes, words_at
 from shm.compiled import kernel
 from shm.layout import Words
 from shm.ring import push_first
@@ -60,21 +59,6 @@ _DATA_BYTE: Final = layout.CONTROL_BYTES
 Table = npt.NDArray[np.int64]
 
 _memchr = types.ExternalFunction("memchr", types.intp(types.intp, types.int32, types.intp))
-
-
-@intrinsic  # type: ignore[untyped-decorator]
-def _words_at(typing_context: Any, address: Any, count: Any) -> Any:
-    """`count` words at an address, as an array that owns nothing."""
-    kind = types.Array(types.int64, 1, "C")
-
-    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
-        words = context.make_array(kind)(context, builder)
-        data = builder.inttoptr(args[0], words.data.type)
-        each = context.get_constant(types.intp, 8)
-        populate_array(words, data=data, shape=[args[1]], strides=[each], itemsize=each, meminfo=None)
-        return words._getvalue()
-
-    return kind(types.intp, types.intp), build
 
 
 @intrinsic  # type: ignore[untyped-decorator]
@@ -171,7 +155,7 @@ def fan(table: Table, frame: bytes) -> int:
         return NOT_OURS
     if table[row + OPEN] == 0:
         return (lane << LANE_SHIFT) | BEGIN  # type: ignore[no-any-return]
-    words = _words_at(table[row + ADDRESS], table[row + RING_WORDS])
+    words = words_at(table[row + ADDRESS], table[row + RING_WORDS])
     push_first(words, frame, size)  # a drop is counted there
     _fetch_ahead(words, table[row + ADDRESS])
     table[FRAMES] += 1

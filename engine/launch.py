@@ -1,42 +1,21 @@
-"""`scripts/launch`: bring the whole engine up, show it, compare it with the truth, and say how it went.
+"""`launch`: bring the whole engine up, show it, compare it with the truth, and say how it went.
 
-In order: read the settings, start the supervisor with its job, wait until all is up, attach as any reader does, look
-and judge until the time is over or somebody ends it; then let the rings run dry, compare everything once more, stop,
-print. Only the result goes to stdout; progress, table and complaints go to stderr.
+Here is the command line, and what needs nothing but the command line: the rest is in launching.py, whose imports take
+half a second, in which a Ctrl-C, or a machine that shardbook does not run on, is to be a sentence and no traceback.
 """
 
 import argparse
-import hashlib
-import json
-import os
-import platform
-import secrets
-import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
-from rich.console import Console
-
-from shm.errors import ShardbookError
-from shm.platform_check import refusal
-
-from . import config, table
 from .arguments import Arguments
-from .config import KEY_VARIABLE, USER_VARIABLE, ConfigError, Credentials, Settings
-from .run import POLL_S, RECORDED_SYMBOL, Ending, EngineEnded, Failed, Outcome, Run, wait_until_ready
-from .screen import Screen
-from .simulator_control import SimulatorGone
-from .summary import failures, summarise
-from .supervised import TOP, Supervised
-from .supervisor.child import plain_environment
+from .entry import complain, early, refusal
 
-DEFAULT_RATE_ENTRIES_PER_S = 6000.0
 MAX_RATE_ENTRIES_PER_S = 200_000.0  # what the simulator is made for
-LOG_LINES_SHOWN = 20
+MAX_NUMBER = 1e9
+MAX_LIFETIME_S = 365 * 86_400
+SCRIPT = "scripts/launch"
 
 
 # ── what was asked for ────────────────────────────────────────────────────────────────────────────────────
@@ -44,8 +23,8 @@ LOG_LINES_SHOWN = 20
 
 def _positive(text: str) -> float:
     value = float(text)
-    if not 0 < value < 1e9:
-        raise argparse.ArgumentTypeError(f"{text} is not a number above 0")
+    if not 0 < value < MAX_NUMBER:
+        raise argparse.ArgumentTypeError(f"{text} is not a number above 0 and below {MAX_NUMBER:,.0f}")
     return value
 
 
@@ -63,6 +42,13 @@ def _port(text: str) -> int:
     return value
 
 
+def _lifetime(text: str) -> int:
+    value = int(text)
+    if not 1 <= value <= MAX_LIFETIME_S:
+        raise argparse.ArgumentTypeError(f"{text} is not a lifetime: 1 to {MAX_LIFETIME_S:,} whole seconds")
+    return value
+
+
 def _symbols(text: str) -> list[str]:
     symbols = [part.strip() for part in text.split(",")]
     if not all(symbols):
@@ -70,15 +56,15 @@ def _symbols(text: str) -> list[str]:
     return symbols
 
 
-def parser() -> Arguments:
+def parser(command: str = SCRIPT) -> Arguments:
     """The options; --help says everything there is to know about them."""
     made = Arguments(
-        prog="scripts/launch",
+        prog=command,
         description="Bring up the whole engine: feed, one worker process an instrument, books and trades in shared "
         "memory that any process can read (from shm import attach). With no option it runs on the built-in exchange "
         "simulator until Ctrl-C, and compares the live books with the simulator's truth all the time.",
         epilog="Exit status: 0 for a good run, 1 for a failure (one wrong level is one), 2 for wrong use. "
-        f"A real venue's credentials come from the environment only: {USER_VARIABLE} and {KEY_VARIABLE}.",
+        "A real venue's credentials come from the environment only: PROJECT_X_USERNAME and PROJECT_X_API_KEY.",
     )
     made.add_argument("--for", dest="for_s", type=_positive, metavar="SECONDS", help="stop after so long")
     made.add_argument("--json", action="store_true", help="print the summary as one JSON object on stdout")
@@ -99,9 +85,8 @@ def parser() -> Arguments:
     simulator.add_argument(
         "--rate",
         type=rate,
-        default=DEFAULT_RATE_ENTRIES_PER_S,
         metavar="ENTRIES_PER_S",
-        help="depth entries a second over all instruments (default: 6000)",
+        help="depth entries a second over all instruments (default: 6000; with --single-prints 50 an instrument)",
     )
     simulator.add_argument("--seed", type=int, default=7, help="the same seed gives the same flow (default: 7)")
     simulator.add_argument(
@@ -111,24 +96,25 @@ def parser() -> Arguments:
         "--pace", type=_positive, metavar="N", help="N times as fast as recorded (default: no limit)"
     )
     simulator.add_argument("--crossed", action="store_true", help="the capture's pre-open too, where books are crossed")
+    simulator.add_argument(
+        "--quiet", type=_symbols, default=[], metavar="A,B", help="instruments that say next to nothing"
+    )
     simulator.add_argument("--port", type=_port, default=0, help="the simulator's port on 127.0.0.1 (default: any)")
+    simulator.add_argument(
+        "--bursts", action="store_true", help="quiet hours and bursts of ten times the rate, in days of two minutes"
+    )
+    simulator.add_argument(
+        "--single-prints",
+        action="store_true",
+        help="one trade a message and no level taken away unsaid, up to 500 entries/s an instrument: for clients such "
+        "as project-x-py, which lose trades of longer lists",
+    )
+    simulator.add_argument("--deflate", action="store_true", help="agree to permessage-deflate on its hubs")
+    simulator.add_argument(
+        "--token-lifetime", type=_lifetime, metavar="SECONDS", help="how long its tokens are good (default: a day)"
+    )
     simulator.add_argument("--simulator-only", action="store_true", help="only the simulator; its address on stdout")
     return made
-
-
-def _settings(options: argparse.Namespace, default_data: Path | None) -> Settings:
-    """All settings, read and checked. Raises ConfigError."""
-    symbols = options.symbols
-    if symbols is None and options.flow is not None:
-        symbols = [RECORDED_SYMBOL]
-    return config.load(
-        options.config,
-        symbols_dir=options.symbols_dir,
-        symbols=symbols,
-        name=options.name,
-        data_dir=options.data.absolute() if options.data else default_data,
-        venue=options.venue,
-    )
 
 
 def _check_use(options: argparse.Namespace, arguments: Arguments) -> None:
@@ -137,195 +123,24 @@ def _check_use(options: argparse.Namespace, arguments: Arguments) -> None:
         arguments.error("--pace and --crossed are about a recorded flow: name one with --flow FILE")
     if options.flow is not None and not options.flow.is_file():
         arguments.error(f"--flow {options.flow}: there is no such file")
-    if options.flow is not None and options.symbols is not None and RECORDED_SYMBOL not in options.symbols:
-        arguments.error(f"--flow is a capture of {RECORDED_SYMBOL}: have it among the --symbols")
+    if options.single_prints and (options.flow is not None or options.bursts):
+        arguments.error("--single-prints is about generated flow without bursts: leave out --flow and --bursts")
+    if options.simulator_only and options.for_s is not None:
+        arguments.error("--simulator-only runs until Ctrl-C: leave out --for")
 
 
-def _simulator_job(options: argparse.Namespace, settings: Settings, login: Credentials, truth: Path) -> dict[str, Any]:
-    """What the simulator is told. It knows the key by its hash only."""
-    return {
-        "port": options.port,
-        "seed": options.seed,
-        "rate_entries_per_s": options.rate,
-        "symbols": [one.symbol for one in settings.symbols],
-        "flow": str(options.flow.resolve()) if options.flow else None,
-        "pace": options.pace,
-        "crossed": options.crossed,
-        "truth_folder": str(truth),
-        "user_name": login.user_name,
-        "api_key_sha256": hashlib.sha256(login.api_key.encode()).hexdigest(),
-    }
-
-
-def _login(settings: Settings, options: argparse.Namespace, environ: Mapping[str, str]) -> Credentials:
-    """The venue's credentials. The simulator takes what is set, else a key that is made up here. Raises ConfigError."""
-    if settings.venue.name != "simulator" or environ.get(KEY_VARIABLE):
-        return config.credentials(settings.venue, environ)
-    # Whoever connects to a simulator alone has to know its key, and nobody has to know that of an engine's own.
-    key = "simulator" if options.simulator_only else secrets.token_urlsafe(24)
-    return Credentials(environ.get(USER_VARIABLE) or "simulator", key)
-
-
-# ── what is done ──────────────────────────────────────────────────────────────────────────────────────────
-
-
-def run(options: argparse.Namespace, settings: Settings, login: Credentials, truth: Path) -> Outcome | None:
-    """One engine from start to stop; None if its end was wanted before it was up. Raises Failed."""
-    simulated = settings.venue.name == "simulator"
-    job = {
-        "settings": settings.to_json(),
-        "simulator": _simulator_job(options, settings, login, truth) if simulated else None,
-        "launch_pid": os.getpid(),
-    }
-    ending = Ending()
-    with ending.listening(), Screen(Console(stderr=True), quiet=options.json) as screen:
-        engine = Supervised(job, login, os.environ, _log_file(settings))
-        try:
-            ready = wait_until_ready(engine, ending, screen)
-            if ready is None:
-                return None
-            venue = _venue_words(options, settings)
-            going = Run(engine, ready, screen, for_s=options.for_s, venue=venue, ends=options.flow is not None)
-            going.look(ending)
-            return going.finish(ending)
-        except (ShardbookError, SimulatorGone) as error:
-            raise Failed(str(error)) from None
-        finally:
-            for event in engine.stop():
-                screen.say(event)
-
-
-def serve_simulator(options: argparse.Namespace, settings: Settings, login: Credentials, truth: Path) -> int:
-    """Only the simulator, until Ctrl-C: its address on stdout, who may log in on stderr."""
-    ending = Ending()
-    with ending.listening():
-        simulator = subprocess.Popen(
-            [sys.executable, "-m", "engine.simulator"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            env=plain_environment(os.environ),
-            cwd=TOP,
-            start_new_session=True,
-        )
-        job = _simulator_job(options, settings, login, truth) | {"supervisor_pid": os.getpid()}
-        assert simulator.stdin is not None
-        assert simulator.stdout is not None
-        with simulator, simulator.stdin as job_pipe:
-            job_pipe.write(json.dumps(job).encode())
-            job_pipe.close()
-            said = json.loads(simulator.stdout.readline() or "{}")
-            if "url" in said:
-                if not _show(said["url"]):
-                    simulator.terminate()
-                    return 1
-                if not os.environ.get(KEY_VARIABLE):
-                    _complain(f"log in with {USER_VARIABLE}={login.user_name} {KEY_VARIABLE}={login.api_key}")
-            while not ending.wanted and simulator.poll() is None:
-                time.sleep(POLL_S)
-            simulator.terminate()
-        if not ending.wanted:
-            _complain(said.get("message", "the simulator ended by itself"))
-        return 0 if ending.wanted else 1
-
-
-def report(outcome: Outcome, *, as_json: bool) -> int:
-    """Print how it went: the result on stdout, why it is a failure on stderr. The exit status."""
-    if as_json:
-        made = summarise(outcome.results, seconds=outcome.seconds, offered_entries_per_s=outcome.offered_entries_per_s)
-        text = json.dumps(made, indent=1)
-    else:
-        console = Console()
-        with console.capture() as drawn:
-            console.print(
-                table.draw_result(
-                    outcome.results, seconds=outcome.seconds, offered_entries_per_s=outcome.offered_entries_per_s
-                )
-            )
-        text = drawn.get().rstrip("\n")
-    shown = _show(text)
-    found = failures(outcome.results)
-    for sentence in found:
-        _complain(sentence)
-    return 0 if shown and not found else 1
-
-
-def _show(text: str) -> bool:
-    """Put a result on stdout; False, and it is said so, if who read that is gone."""
-    try:
-        print(text, flush=True)
-    except BrokenPipeError:
-        with open(os.devnull, "wb") as nowhere:  # what is still buffered is flushed once more when Python ends
-            os.dup2(nowhere.fileno(), sys.stdout.fileno())
-        _complain("nobody reads its standard output any more: the result is not shown")
-        return False
-    return True
-
-
-def _venue_words(options: argparse.Namespace, settings: Settings) -> str:
-    if settings.venue.name != "simulator":
-        return settings.venue.name
-    if options.flow is None:
-        return f"simulator at {options.rate:,.0f}/s"
-    return f"{options.flow.name[:24]} × {options.pace:g}" if options.pace else f"{options.flow.name[:24]}, unpaced"
-
-
-def _log_file(settings: Settings) -> Path:
-    return settings.data_folder / f"{settings.name}.log"
-
-
-def _complain(sentence: str) -> None:
-    print(f"scripts/launch: {sentence}", file=sys.stderr)
-
-
-def _show_log(settings: Settings) -> None:
-    """The end of what the processes of the engine have said; its folder may be gone when this is over."""
-    try:
-        lines = _log_file(settings).read_text(errors="replace").splitlines()
-    except OSError:
-        return
-    for line in lines[-LOG_LINES_SHOWN:]:
-        print(f"  {line}", file=sys.stderr)
-
-
-def main(argv: Sequence[str] | None = None) -> int:
-    """The command. Status 0, 1 for a failure, 2 for wrong use or settings that cannot be used."""
-    arguments = parser()
-    options = arguments.parse_args(argv)
-    _check_use(options, arguments)
-    if sentence := refusal(platform.system(), platform.machine(), sys.version_info[:2]):
-        _complain(sentence)
-        return 1
-    with tempfile.TemporaryDirectory(prefix="shardbook-") as folder:
-        temporary = Path(folder)
-        try:
-            settings = _settings(options, temporary / "data" if options.for_s else None)
-            login = _login(settings, options, os.environ)
-        except ConfigError as error:
-            _complain(str(error))
-            return 2
-        if options.check:
-            symbols = ", ".join(one.symbol for one in settings.symbols)
-            good = f"the settings are good: {settings.name} on {settings.venue.name} with {symbols}"
-            return 0 if _show(good) else 1
-        if options.simulator_only:
-            return serve_simulator(options, settings, login, temporary / "truth")
-        try:
-            settings.data_folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-            outcome = run(options, settings, login, temporary / "truth")
-        except EngineEnded as error:
-            _show_log(settings)
-            _complain(str(error))
+def main(argv: Sequence[str] | None = None, command: str = SCRIPT) -> int:
+    """The command, by the name that was typed. Status 0, 1 for a failure, 2 for wrong use or unusable settings."""
+    with early(command):
+        arguments = parser(command)
+        options = arguments.parse_args(argv)
+        _check_use(options, arguments)
+        if sentence := refusal():
+            complain(command, sentence)
             return 1
-        except Failed as error:
-            _complain(str(error))
-            return 1
-        except OSError as error:
-            _complain(f"{error.filename or settings.data_folder}: {error.strerror}: give a folder of yours with --data")
-            return 1
-    if outcome is None:
-        _complain("ended before the engine was up")
-        return 1
-    return report(outcome, as_json=options.json)
+        from .launching import launch
+
+        return launch(options, command)
 
 
 if __name__ == "__main__":

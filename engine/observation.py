@@ -6,7 +6,7 @@ The public reader API and /proc, nothing else: if this file can show it, so can 
 import math
 import os
 from collections import deque
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 import psutil
@@ -42,7 +42,7 @@ class Observer:
         the last RECENT_S, as far as it was called in them."""
         statuses = self.statuses()
         if now_s - self._measured_s >= MEMORY_EVERY_S:
-            self._memory = {status.pid: own_mib(status.pid, self._shared_folder) for status in statuses.values()}
+            self._memory = memory_shares([status.pid for status in statuses.values()], self._measure)
             self._measured_s = now_s
         rows = []
         for symbol, status in statuses.items():
@@ -68,6 +68,8 @@ class Observer:
 
     def results(self, states: Mapping[str, str], verdicts: Mapping[str, Verdict]) -> list[Result]:
         """The end of a run: counts of now, `states` of before the stop, what the judge found if there was one."""
+        statuses = self.statuses()
+        memory = memory_shares([status.pid for status in statuses.values()], self._measure)
         return [
             Result(
                 symbol=symbol,
@@ -83,11 +85,14 @@ class Observer:
                 trades=status.trades,
                 resyncs=status.resyncs,
                 latency_us=_latency_us(status),
-                uss_mib=own_mib(status.pid, self._shared_folder),
+                uss_mib=memory[status.pid],
                 verdict=verdicts.get(symbol),
             )
-            for symbol, status in self.statuses().items()
+            for symbol, status in statuses.items()
         ]
+
+    def _measure(self, pid: int) -> float | None:
+        return own_mib(pid, self._shared_folder)
 
 
 def accounted(statuses: Sequence[Status]) -> bool:
@@ -95,6 +100,15 @@ def accounted(statuses: Sequence[Status]) -> bool:
     return all(
         status.delivered == status.applied + status.refused + status.dropped + status.quarantined for status in statuses
     )
+
+
+def memory_shares(pids: Sequence[int], measure: Callable[[int], float | None]) -> dict[int, float | None]:
+    """What falls to one instrument of each process, given the process of every instrument: those of one pay equally.
+
+    So the sum over instruments is what all workers take. Each process is measured once.
+    """
+    of_process = {pid: measure(pid) for pid in set(pids)}
+    return {pid: None if mib is None else mib / pids.count(pid) for pid, mib in of_process.items()}
 
 
 def own_mib(pid: int, shared_folder: Path) -> float | None:

@@ -52,12 +52,12 @@ class Screen:
                 self._warn(f"{role}: goes on in process {pid}")
             case {"event": "parked", "role": role, "why": why}:
                 self._warn(f"{role}: {why}")
-            case {"event": "quarantined", "role": role, "sequence": sequence}:
-                self._warn(f"{role}: record {sequence} kills its worker and was set aside")
+            case {"event": "quarantined", "symbol": symbol, "sequence": sequence}:
+                self._warn(f"{symbol}: record {sequence} kills its worker and was set aside")
 
     def note(self, line: str) -> None:
-        """What is being done now, before there is a table."""
-        self._print(line)
+        """What takes so long, before there is a table: said to everybody, who would think that it hangs."""
+        self._warn(line)
 
     def _print(self, line: str) -> None:
         if not self._silent:

@@ -46,7 +46,7 @@ class Result:
     trades: int
     resyncs: int
     latency_us: tuple[float, float] | None  # p50 and p99, receive to publish; None if nothing was published
-    uss_mib: float | None  # own memory: USS less its shared segments
+    uss_mib: float | None  # own memory: USS less its shared segments; of a shared process an equal part
     verdict: Verdict | None
 
 

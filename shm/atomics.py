@@ -22,6 +22,7 @@ from numba import types
 from numba.core import cgutils
 from numba.core.errors import TypingError
 from numba.extending import intrinsic
+from numba.np.arrayobj import populate_array
 
 from .compiled import kernel
 from .layout import Words
@@ -131,6 +132,21 @@ def address_of(typing_context: Any, array: Any, index: Any) -> Any:
         return builder.ptrtoint(_pointer(context, builder, array, args[0], args[1], 8), _I64)
 
     return types.intp(array, types.intp), build
+
+
+@intrinsic  # type: ignore[untyped-decorator]
+def words_at(typing_context: Any, address: Any, count: Any) -> Any:
+    """`count` words at an address, as an array that owns nothing."""
+    kind = types.Array(types.int64, 1, "C")
+
+    def build(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        words = context.make_array(kind)(context, builder)
+        data = builder.inttoptr(args[0], words.data.type)
+        each = context.get_constant(types.intp, 8)
+        populate_array(words, data=data, shape=[args[1]], strides=[each], itemsize=each, meminfo=None)
+        return words._getvalue()
+
+    return kind(types.intp, types.intp), build
 
 
 _syscall = types.ExternalFunction(

@@ -4,13 +4,15 @@ All numbers are little-endian; every counter is an aligned 8-byte word with one 
 (two cache lines, because the adjacent one is prefetched with it): words of different writers never share one.
 
 A folder holds one engine:   <root>/shardbook-<uid>/<name>/
-    supervisor.lock engine.lock worker-<SYMBOL>.lock    life locks (see life.py)
+    supervisor.lock engine.lock worker-<PROCESS>.lock   life locks (see life.py)
     registry.json                                       supervisor, replaced by rename
     g<generation>/<SYMBOL>.ring                         one ring an instrument:  engine → worker
     g<generation>/<SYMBOL>.book                         book, tape, quotes, events: worker → readers
     g<generation>/engine                                the engine's own counters
     g<generation>/events                                what befell the processes:  supervisor → readers
     g<generation>/changed                               one wake-up word for "anything changed"
+    g<generation>/<PROCESS>.bell                        one wake-up word for a worker of several rings: engine → worker
+    g<generation>/account                               the account, if it is viewed:  engine → readers
 
 Every segment
     0        128                  512                              8192
@@ -21,10 +23,10 @@ Ring segment (after the header: CONTROL words, then `capacity` data bytes, then 
     line  0   engine      capacity
     line  1   engine      tail: bytes ever published
     line  2   engine      its own books: private tail, cached head, next sequence, delivered, dropped, owed gap
-    line  3   engine      signal: the futex word the worker sleeps on
+    line  3   engine      signal: the futex word the worker sleeps on, unless its process has a bell
     line  4,5 engine      commit slots: what was true at a tail; the one whose tail is `tail` counts
     line  8   worker      head: bytes released; below it the engine may overwrite
-    line  9   worker      parked: 1 while it sleeps on `signal`
+    line  9   worker      parked: 1 while it sleeps on `signal`, or on its bell
     line 10   worker      resync wanted: grows by one for each wish
     line 11   worker      begun: sequence of the record being applied, 0 outside a batch
     line 12   worker      heartbeat: grows with each turn of its loop
@@ -46,6 +48,11 @@ Events segment (all of it written by the supervisor)
     Events have one ring a writer, and not one for all, because every byte has one writer: what a record did to a
     book only its worker knows, and writes with the record's own key; who died only the supervisor sees. Readers
     merge the rings by time.
+
+Account segment (all of it written by the engine, and there only with `account = true`)
+    control   line 0 published · 1 through: the engine's last sign of life · 2 wake · 5 wake-up notes, as a book's
+    cells     ACCOUNT[ACCOUNT_CELLS], and for each ORDER[MAX_ORDERS], POSITION[MAX_POSITIONS], FILL[MAX_FILLS],
+              oldest first; how many of them count is in the cell
 
 A cell is written so: begin = n, the body, end = n, then `published` = n (release); cell n lies at n mod CELLS.
 A reader takes n from `published`, copies, and is right if `begin` still says n. A checkpoint slot is whole when
@@ -76,7 +83,9 @@ class Kind(IntEnum):
     BOOK = 2
     ENGINE = 3
     CHANGED = 4
-    EVENTS = 5
+    BELL = 5
+    ACCOUNT = 6
+    EVENTS = 7
 
 
 HEADER = np.dtype(
@@ -403,6 +412,108 @@ EVENT_COUNT = EVENT_INTENT + 1
 LATENCY = 16 * WORDS_A_LINE  # receive-to-publish counts, four steps an octave of nanoseconds
 LATENCY_STEPS = 192
 
+# ── the account ───────────────────────────────────────────────────────────────────────────────────────────
+
+# Prices and money are whole numbers of 10^-9, whatever the tick: NO_VALUE where the venue says nothing.
+E9 = 10**9
+NO_VALUE = -(1 << 62)
+MAX_ACCOUNT_AGE_NS = 1_000_000_000  # of `through`: beyond it the account is not live, whatever its state says
+
+ACCOUNT_CELLS = 4  # it changes at the pace of fills
+MAX_ORDERS = 256
+MAX_POSITIONS = 64
+MAX_FILLS = 512  # the newest
+
+ACCOUNT = np.dtype(
+    [
+        (name, "<i8")
+        for name in (
+            "begin",
+            "end",
+            "publish_ns",  # CLOCK_BOOTTIME
+            "state",  # a State
+            "reason",  # a Reason
+            "since_ns",  # CLOCK_BOOTTIME of the publication that brought this state
+            "since_wall_ns",  # CLOCK_REALTIME of the same
+            "synced_ns",  # CLOCK_BOOTTIME of the last whole answer of the venue; 0: there was none
+            "account_id",  # 0: not known yet
+            "balance_e9",
+            "can_trade",
+            "n_orders",  # rows that count, here: orders that are working,
+            "n_positions",  # positions that are open,
+            "n_fills",  # and fills, each once
+            "unlisted_orders",  # those that are there and for which a cell has no room
+            "unlisted_positions",
+            "unlisted_fills",
+            "connects",  # tries to reach the user hub
+            "syncs",  # whole answers of the venue that were taken
+            "events",  # of the user hub that were taken
+            "refused",  # messages, and rows of them, that could not be read
+            "ignored",  # that could: another account, an older state, an event we know nothing of
+        )
+    ]
+    + [("name", "S64"), ("spare", "<i8", (2,))]
+)
+
+ORDER = np.dtype(
+    [
+        ("order_id", "<i8"),
+        ("created_ns", "<i8"),  # the venue's clock
+        ("updated_ns", "<i8"),  # the same; 0: it did not say
+        ("status", "<i8"),  # the venue's numbers: ORDER_STATUS
+        ("type", "<i8"),  # ORDER_TYPE
+        ("side", "<i8"),  # BUY or SELL
+        ("size", "<i8"),
+        ("filled", "<i8"),
+        ("limit_e9", "<i8"),
+        ("stop_e9", "<i8"),
+        ("filled_e9", "<i8"),  # the mean of its fills
+        ("tick_e9", "<i8"),  # the contract's increment; 0: not known
+        ("contract", "S64"),
+        ("tag", "S128"),
+    ]
+)
+
+POSITION = np.dtype(
+    [
+        ("position_id", "<i8"),
+        ("created_ns", "<i8"),
+        ("size", "<i8"),  # above 0 long, below 0 short
+        ("average_e9", "<i8"),
+        ("contract", "S64"),
+    ]
+)
+
+FILL = np.dtype(
+    [
+        ("fill_id", "<i8"),
+        ("order_id", "<i8"),
+        ("created_ns", "<i8"),
+        ("price_e9", "<i8"),
+        ("profit_e9", "<i8"),  # NO_VALUE: it opened
+        ("fees_e9", "<i8"),
+        ("side", "<i8"),  # BUY or SELL
+        ("size", "<i8"),
+        ("voided", "<i8"),
+        ("tick_e9", "<i8"),
+        ("contract", "S64"),
+    ]
+)
+
+# The venue's words for its numbers (the OpenAPI document of the gateway), by number.
+ORDER_STATUS = (
+    "none",
+    "open",
+    "filled",
+    "cancelled",
+    "expired",
+    "rejected",
+    "pending",
+    "pending cancellation",
+    "suspended",
+)
+ORDER_TYPE = ("unknown", "limit", "market", "stop limit", "stop", "trailing stop", "join bid", "join ask")
+
 # ── the engine's page ─────────────────────────────────────────────────────────────────────────────────────
 
 # One line each, all written by the engine; after them FEED_LINES is free for later venues.
@@ -432,6 +543,8 @@ ENGINE_WORDS = (
     "calculation_hits",
     "calculation_misses",
     "calculation_evictions",
+    "probes",  # newest bars asked for, because an instrument was silent
+    "freezes",  # streams found frozen: of one instrument, or of all
 )
 ENGINE_BYTES = 4096
 
@@ -515,6 +628,21 @@ def events_regions(event_rows: int = EVENT_ROWS) -> Regions:
     return _pack(("control", WORDS, (CONTROL_BYTES // 8,)), ("events", EVENT, (event_rows,)))
 
 
+def bell_regions() -> Regions:
+    """One word, bumped by the engine alone: a worker with several rings can sleep on one word only."""
+    return _pack(("words", WORDS, (WORDS_A_LINE,)))
+
+
+def account_regions() -> Regions:
+    return _pack(
+        ("control", WORDS, (CONTROL_BYTES // 8,)),
+        ("cells", ACCOUNT, (ACCOUNT_CELLS,)),
+        ("orders", ORDER, (ACCOUNT_CELLS, MAX_ORDERS)),
+        ("positions", POSITION, (ACCOUNT_CELLS, MAX_POSITIONS)),
+        ("fills", FILL, (ACCOUNT_CELLS, MAX_FILLS)),
+    )
+
+
 def total_bytes(regions: Regions) -> int:
     last = max(regions.values(), key=lambda region: region.offset)
     return last.offset + -(-last.nbytes // 4096) * 4096
@@ -562,6 +690,10 @@ NAMED_DTYPES: dict[str, np.dtype[np.void]] = {
     "TRADE": TRADE,
     "QUOTE": QUOTE,
     "EVENT": EVENT,
+    "ACCOUNT": ACCOUNT,
+    "ORDER": ORDER,
+    "POSITION": POSITION,
+    "FILL": FILL,
 }
 
 Words = npt.NDArray[np.int64]
@@ -572,6 +704,7 @@ assert HEADER.itemsize <= LINE_BYTES
 assert STATE.itemsize % 64 == 0 and CELL.itemsize % 64 == 0 and SLOT.itemsize % 64 == 0
 assert CELL.fields["state"][1] % 8 == 0  # type: ignore[index]
 assert TRADE.itemsize == QUOTE.itemsize == 64 and LEVEL.itemsize == 16 and EVENT.itemsize == 256
+assert ACCOUNT.itemsize % 64 == 0 and (ACCOUNT.names or ())[:2] == ("begin", "end")
 assert (HEARTBEAT + WORDS_A_LINE) * 8 <= CONTROL_BYTES
 assert (LATENCY + LATENCY_STEPS) * 8 <= CONTROL_BYTES
 assert len(ENGINE_WORDS) * LINE_BYTES <= ENGINE_BYTES

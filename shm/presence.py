@@ -75,7 +75,7 @@ class Presence:
         if self.gone_since_ns is not None and now_ns - self.gone_since_ns > PATIENCE_NS:
             raise WriterGone(
                 f"the engine {self.name!r} has ended and no other has taken its place for {PATIENCE_NS // 10**9} s;"
-                " start one with scripts/launch, or attach again later"
+                " start one with scripts/launch (shardbook launch), or attach again later"
             )
 
     def _stat(self) -> tuple[int, int]:
@@ -88,5 +88,6 @@ class Presence:
 
     def _no_engine(self) -> NoEngine:
         return NoEngine(
-            f"no engine runs under the name {self.name!r} (looked in {self.folder}): start one with scripts/launch"
+            f"no engine runs under the name {self.name!r} (looked in {self.folder}):"
+            " start one with scripts/launch (shardbook launch)"
         )

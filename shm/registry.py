@@ -31,6 +31,7 @@ class Listed:
     """One instrument: its worker, and the numbers that a reader needs to judge and to read it."""
 
     symbol: str
+    process: str  # of its worker: the symbol, or a name that it shares with others; what follows is that process's
     pid: int  # 0: no worker lives now
     restarts: int
     parked: str  # why its worker is not started again; empty while it is
@@ -173,6 +174,7 @@ def _parse_listed(value: Any) -> Listed:
     _exact_keys(row, Listed, "an instrument")
     return Listed(
         symbol=_name(row, "symbol", SYMBOL_NAME),
+        process=_name(row, "process", SYMBOL_NAME),
         pid=_number(row, "pid", 0, MAX_PID),
         restarts=_number(row, "restarts", 0, 1 << 62),
         parked=_text(row, "parked"),

@@ -23,7 +23,7 @@ from .atomics import (
     store_relaxed,
     store_release,
 )
-from .compiled import kernel
+from .compiled import kernel, kernel_part
 from .layout import Reason, Record, Venue, Words
 
 _CAPACITY = layout.CAPACITY
@@ -214,9 +214,9 @@ def put_gap(words: Words, reason: int) -> None:
     _put_owed(words)
 
 
-@kernel
-def publish(words: Words) -> bool:
-    """Make all that was put in visible, and wake the worker if it sleeps and there is more than a clock frame."""
+@kernel_part
+def _publish(words: Words, bell: Words, at: int) -> bool:
+    """`publish`, where the worker sleeps on word `at` of `bell`."""
     _put_owed(words)
     if words[_PENDING] == 0:
         return False
@@ -235,10 +235,22 @@ def publish(words: Words) -> bool:
     if wake:
         fence_seq_cst()  # SYNC parking: tail before parked, here and in `park`
         if load_relaxed(words, _PARKED) != 0:
-            store_release(words, _SIGNAL, words[_SIGNAL] + 1)
-            futex_wake(words, _SIGNAL)
+            store_release(bell, at, bell[at] + 1)
+            futex_wake(bell, at)
             return True
     return False
+
+
+@kernel
+def publish(words: Words) -> bool:
+    """Make all that was put in visible, and wake the worker if it sleeps and there is more than a clock frame."""
+    return _publish(words, words, _SIGNAL)
+
+
+@kernel
+def publish_and_ring(words: Words, bell: Words) -> bool:
+    """`publish`, for a worker that sleeps on a bell: see bell.py."""
+    return _publish(words, bell, 0)
 
 
 @kernel
@@ -329,11 +341,17 @@ def park(words: Words, position: int, timeout_ns: int, scratch: Words) -> bool:
 class RingWriter:
     """The engine's end of one ring. Its only writer; on a ring that is not fresh it goes on where it was left."""
 
-    __slots__ = ("_words", "fresh")
+    __slots__ = ("_bell", "_words", "fresh")
 
-    def __init__(self, words: Words, generation: int, venue: Venue = Venue.PROJECTX) -> None:
-        """`words`: the region of that name of a writable Kind.RING segment."""
+    def __init__(
+        self, words: Words, generation: int, venue: Venue = Venue.PROJECTX, *, bell: Words | None = None
+    ) -> None:
+        """`words`: the region of that name of a writable Kind.RING segment. `bell`: of its worker's Kind.BELL segment.
+
+        Who has no bell sleeps on the ring's own signal.
+        """
         self._words = words
+        self._bell = bell
         self.fresh = int(self._words[_TAIL]) == 0
         resume(self._words, generation << layout.GENERATION_SHIFT, int(venue))
 
@@ -343,7 +361,9 @@ class RingWriter:
 
     def publish(self) -> bool:
         """Make what was put in visible; True when a sleeping worker was woken. Clock frames alone wake nobody."""
-        return publish(self._words)
+        if self._bell is None:
+            return publish(self._words)
+        return publish_and_ring(self._words, self._bell)
 
     def gap(self, reason: Reason) -> None:
         """Say that the stream is not whole from here on; goes in before anything pushed after it."""

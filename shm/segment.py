@@ -283,6 +283,10 @@ def _laid_out(kind: Kind, described: Regions) -> Regions:
         )
     if kind == Kind.EVENTS:
         return layout.events_regions(described["events"].shape[0])
+    if kind == Kind.BELL:
+        return layout.bell_regions()
+    if kind == Kind.ACCOUNT:
+        return layout.account_regions()
     return layout.engine_regions() if kind == Kind.ENGINE else layout.changed_regions()
 
 

@@ -9,11 +9,15 @@ that.
 The order that loses no wake-up is the one of wake.py: a task loads the word, looks for news, and waits with the
 value it loaded. `_join` compares under the lock; after that every change ends the thread's sleep, because the
 thread loads the value it sleeps with under the same lock.
+
+A wait may end anywhere: one that was left behind with its closed loop ends when the garbage collector finds it, and
+that may be in the middle of our own code with the lock held. So the end of a wait takes no lock.
 """
 
 import asyncio
 import threading
 import time
+from collections import deque
 
 from .wake import MAX_SLEEP_NS
 from .wake import wait as wait_in_thread
@@ -24,9 +28,7 @@ _LOW_HALF = 0xFFFFFFFF
 
 _Key = tuple[asyncio.AbstractEventLoop, int, int]
 
-# Over all that follows, and over every sleeper; held for a few microseconds. It can be taken twice, because a wait
-# that nobody holds any more is collected wherever Python happens to collect, also here, and then it calls `leave`.
-_lock = threading.RLock()
+_lock = threading.Lock()  # over all that follows, and over every sleeper; held for a few microseconds
 _sleepers: dict[_Key, "_Sleeper"] = {}
 
 
@@ -78,7 +80,7 @@ def _settle(waiting: list[asyncio.Future[bool]], result: bool) -> None:
 
 
 class _Sleeper:
-    """The thread of one word and loop. All but `leave` and `_run` is called with the lock held."""
+    """The thread of one word and loop. All but `leave`, `_run` and `_tell` is called with the lock held."""
 
     def __init__(self, key: _Key, memory: memoryview) -> None:
         self._key = key
@@ -88,6 +90,7 @@ class _Sleeper:
         self._word = self._bytes.cast("q")
         self._idle_since_s = time.monotonic()
         self.waiting: dict[asyncio.Future[bool], int] = {}  # and the low half of what each has seen
+        self._left: deque[asyncio.Future[bool]] = deque()  # waits that are over, and still in `waiting`
         self.arrival = threading.Condition(_lock)
         self.thread = threading.Thread(target=self._run, name="shm sleeper", daemon=True)
 
@@ -95,10 +98,8 @@ class _Sleeper:
         return self._word[0] & _LOW_HALF
 
     def leave(self, woken: asyncio.Future[bool]) -> None:
-        """Forget a wait that is over, in whatever way."""
-        with _lock:
-            if self.waiting.pop(woken, None) is not None and not self.waiting:
-                self._idle_since_s = time.monotonic()
+        """A wait is over, in whatever way; its thread forgets it at its next turn. No lock: see the file's head."""
+        self._left.append(woken)
 
     def _run(self) -> None:
         while True:
@@ -107,9 +108,9 @@ class _Sleeper:
                     del _sleepers[self._key]
                     return
                 value = self.value()
-                woken = [each for each in tuple(self.waiting) if self.waiting.get(each, value) != value]
+                woken = [each for each, seen in self.waiting.items() if seen != value]
                 for each in woken:
-                    self.waiting.pop(each, None)
+                    del self.waiting[each]
                 self._idle_since_s = time.monotonic()
             if not woken:
                 wait_in_thread(self._bytes, 0, value, _SLEEP_S)
@@ -118,6 +119,9 @@ class _Sleeper:
 
     def _wanted(self) -> bool:
         """Whether anybody waits; lets go of the lock for up to LINGER_S to see whether somebody comes."""
+        while self._left:
+            if self.waiting.pop(self._left.popleft(), None) is not None:
+                self._idle_since_s = time.monotonic()
         while not self.waiting:
             left_s = self._idle_since_s + LINGER_S - time.monotonic()
             if left_s <= 0:

@@ -64,8 +64,8 @@ def decode(message: str, contract: str, price_decimals: int = 9, size_decimals: 
     """
     try:
         top = json.loads(message, parse_float=_double, parse_constant=_refuse_constant)
-    except ValueError:
-        raise Refused("not JSON") from None
+    except (ValueError, RecursionError):
+        raise Refused("not JSON, or too deep") from None
     if not isinstance(top, dict) or not _whole(top.get("type")) or top["type"] != 1:
         raise Refused("not an invocation")
     target, arguments = top.get("target"), top.get("arguments")
@@ -196,7 +196,7 @@ class Book:
     asks: dict[Decimal, Decimal] = field(default_factory=dict)
     synced: bool = False
     longest_increment: int = 0
-    stamp_ns: int = 0  # of the last depth list that was applied
+    stamp_ns: int = 0  # the newest of the depth lists since the snapshot
     tape: list[Trade] = field(default_factory=list)
     quote: dict[str, Decimal | int] = field(default_factory=dict)
 
@@ -234,7 +234,8 @@ class Book:
         if any(self._off_grid(entry.price, entry.size) for entry in entries):
             self.lose()
             return
-        if reset or not self.synced:
+        whole = reset or not self.synced
+        if whole:
             self.bids.clear()
             self.asks.clear()
             self.synced = True
@@ -243,7 +244,7 @@ class Book:
         for entry in entries:
             self._entry(entry)
         if entries and entries[-1].stamp_ns:
-            self.stamp_ns = entries[-1].stamp_ns
+            self.stamp_ns = entries[-1].stamp_ns if whole else max(self.stamp_ns, entries[-1].stamp_ns)
         if self.crossed:
             self.lose()
 

@@ -5,8 +5,8 @@ standard input is one end of a socket pair of packets; the supervisor made it an
 
     here → supervisor   {"event": "ready", "compile_seconds": 0.4}                    once, when all is warm
     supervisor → here   a Job (see job.py)
-    here → supervisor   {"event": "spawned", "symbol": "MNQ", "pid": 123}             with a pidfd by SCM_RIGHTS
-                        {"event": "refused", "symbol": "MNQ", "message": "…"}
+    here → supervisor   {"event": "spawned", "name": "MNQ", "pid": 123}               with a pidfd by SCM_RIGHTS
+                        {"event": "refused", "name": "MNQ", "message": "…"}
 
 It forks twice. The process between ends at once, so the worker's parent becomes the supervisor (a child
 subreaper), which then reaps it and sees by which signal it died. The answer is sent when that has happened. So the
@@ -48,10 +48,10 @@ def serve(channel: socket.socket, run: Run) -> None:
         try:
             pid, descriptor = spawn(job, run, channel)
         except (CannotSpawn, OSError) as error:
-            _send(channel, {"event": "refused", "symbol": job.symbol, "message": str(error)})
+            _send(channel, {"event": "refused", "name": job.name, "message": str(error)})
             continue
         try:
-            _send(channel, {"event": "spawned", "symbol": job.symbol, "pid": pid}, descriptor)
+            _send(channel, {"event": "spawned", "name": job.name, "pid": pid}, descriptor)
         finally:
             os.close(descriptor)
 
@@ -75,7 +75,7 @@ def spawn(job: Job, run: Run, channel: socket.socket) -> tuple[int, int]:
         try:
             text, descriptors, _, _ = socket.recv_fds(here, 64, 1)
         except BlockingIOError:
-            sys.exit(f"the fork server ends: what became of a worker for {job.symbol} is not known")
+            sys.exit(f"the fork server ends: what became of a worker for {job.name} is not known")
     return int(text), descriptors[0]
 
 
@@ -112,13 +112,24 @@ def _live(job: Job, run: Run, between_pid: int) -> int:
         time.sleep(_PARENT_POLL_S)
     try:
         end_with(job.supervisor_pid, signal.SIGKILL)
-        life = LifeLock.take(Path(job.folder) / f"worker-{job.symbol}.lock")
+        _pin(job)
+        life = LifeLock.take(Path(job.folder) / f"worker-{job.name}.lock")
     except (AlreadyHeld, ProcessLookupError) as error:
-        print(f"worker {job.symbol} does not start: {error}", file=sys.stderr)
+        print(f"worker {job.name} does not start: {error}", file=sys.stderr)
         return 1
     status = run(job)
     life.release()
     return status
+
+
+def _pin(job: Job) -> None:
+    """Run on the job's CPU from now on, before anything of its own is touched: memory comes from where it runs."""
+    if job.cpu < 0:
+        return
+    try:
+        os.sched_setaffinity(0, {job.cpu})
+    except OSError as error:  # the CPUs of a container can change while it runs
+        print(f"worker {job.name} runs on any CPU: it cannot have {job.cpu} ({error.strerror})", file=sys.stderr)
 
 
 def _send(channel: socket.socket, message: dict[str, object], *descriptors: int) -> None:

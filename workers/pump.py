@@ -25,7 +25,7 @@ from .decode.projectx import decode
 
 MAX_BATCH = 4096
 CHECKPOINT_EVERY_NS = 10_000_000
-_POLL_NS = 100_000_000  # every wait returns to Python within this, so that signals work
+POLL_NS = 100_000_000  # every wait returns to Python within this, so that signals work
 
 IDLE, MORE, SLOW, CONFIGURE, CHUNKED, SET_ASIDE = range(6)
 
@@ -378,6 +378,13 @@ def pump(m: Memory) -> int:
 
 
 @kernel
+def end_turn(m: Memory) -> None:
+    """Show what Python did in the kernel's place, before another instrument of the process is looked at."""
+    publish_batch(m)
+    store_relaxed(m.ring, _BEGUN, 0)
+
+
+@kernel
 def sleep(m: Memory) -> bool:
     """Wait for the engine: spin if told to, then park; at most until the next checkpoint is due, or 100 ms."""
     now_ns = boottime_ns(m.scratch)
@@ -388,7 +395,7 @@ def sleep(m: Memory) -> bool:
                 return True
             now_ns = boottime_ns(m.scratch)
     pay_owed_wake(m.control, m.changed, now_ns)
-    limit_ns = _POLL_NS
+    limit_ns = POLL_NS
     if m.notes[DUE_FROM] != 0:
         limit_ns = min(limit_ns, max(m.notes[DUE_FROM] - now_ns, 1000))
     return park(m.ring, m.notes[POSITION], limit_ns, m.scratch)
@@ -397,7 +404,7 @@ def sleep(m: Memory) -> bool:
 @kernel
 def serve(m: Memory) -> int:
     """Pump and sleep in turn for about 100 ms, or until Python is needed: a call costs more than a record."""
-    end_ns = boottime_ns(m.scratch) + _POLL_NS
+    end_ns = boottime_ns(m.scratch) + POLL_NS
     while True:
         code = pump(m)
         if code == IDLE:

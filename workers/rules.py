@@ -260,8 +260,8 @@ def apply_depth(state: Rows, bids: Rows, asks: Rows, rows: Rows, n: int) -> None
     for i in range(n):
         apply_entry(state, bids, asks, rows[i].op, rows[i].price, rows[i].size)
     s.depth_entries += n
-    if venue_ns != 0:
-        s.venue_ns = venue_ns
+    if venue_ns != 0:  # stamps may come out of order, what they stamp does not: the newest one names the book
+        s.venue_ns = venue_ns if snapshot else max(s.venue_ns, venue_ns)
     if s.n_bids > 0 and s.n_asks > 0 and bids[s.n_bids - 1].price >= asks[s.n_asks - 1].price:
         unsync(state, _CROSSED, True)
     elif (s.n_bids == 0 and s.bid_bound != _NO_BOUND) or (s.n_asks == 0 and s.ask_bound != -_NO_BOUND):

@@ -1,4 +1,4 @@
-"""One worker process: maps its ring and its book, recovers, and pumps until it is told to stop.
+"""One worker process: maps its rings and its books, recovers, and pumps until it is told to stop.
 
 `recover` is the one way in, after a clean start, a restart, or a kill: the newest whole checkpoint (or an empty
 book), then the ring from there. What readers have already seen, cells, tape and quote rows, is not shown again.
@@ -23,8 +23,9 @@ from . import events, pump, rules
 from .decode import rows as decoded
 from .decode import slow
 from .decode.projectx import decode
-from .job import Job
+from .job import Job, Task
 from .pump import Memory
+from .shared import Shared
 
 log = logging.getLogger("worker")
 
@@ -115,31 +116,42 @@ def configure(memory: Memory, config: bytes) -> tuple[Memory, bool]:
 
 
 class Worker:
-    """The loop around `pump`: what the kernel hands back, one record at a time, and when to stop."""
+    """One instrument's loop around `pump`: what the kernel hands back, one record at a time, and when to stop."""
 
     __slots__ = ("_chunks", "_quarantine_folder", "_stopping", "_symbol", "memory")
 
-    def __init__(self, memory: Memory, job: Job) -> None:
+    def __init__(self, memory: Memory, task: Task, data_folder: Path) -> None:
         self.memory = recover(memory)
-        self._symbol = job.symbol
-        self._quarantine_folder = Path(job.data_folder) / "quarantine"
+        self._symbol = task.symbol
+        self._quarantine_folder = data_folder / "quarantine"
         self._stopping = False
         self._chunks = bytearray()
         notes = memory.notes
-        notes[pump.BATCH_MAX_FRAMES] = min(job.batch_max_frames, pump.MAX_BATCH)
-        notes[pump.BATCH_MAX_NS] = job.batch_max_us * 1000
-        notes[pump.SPIN_NS] = job.spin_us * 1000
-        notes[pump.QUARANTINE] = len(job.quarantine)
-        memory.set_aside[: len(job.quarantine)] = job.quarantine
+        notes[pump.BATCH_MAX_FRAMES] = min(task.batch_max_frames, pump.MAX_BATCH)
+        notes[pump.BATCH_MAX_NS] = task.batch_max_us * 1000
+        notes[pump.SPIN_NS] = task.spin_us * 1000
+        notes[pump.QUARANTINE] = len(task.quarantine)
+        memory.set_aside[: len(task.quarantine)] = task.quarantine
 
     def stop(self, signum: int = 0, frame: FrameType | None = None) -> None:
         """Finish what is in the ring, then end."""
         self._stopping = True
 
     def run(self) -> None:
-        """Pump until stopped; on a stop the ring is emptied and a last checkpoint written."""
+        """Pump until stopped, and then finish."""
         while not self._stopping:
             self.handle(pump.serve(self.memory))
+        self.finish()
+
+    def take_turn(self) -> None:
+        """One batch, shown before it is another instrument's turn."""
+        code = pump.pump(self.memory)
+        if code not in (pump.IDLE, pump.MORE):
+            self.handle(code)
+            pump.end_turn(self.memory)
+
+    def finish(self) -> None:
+        """Empty the ring and write a last checkpoint."""
         while (code := pump.pump(self.memory)) != pump.IDLE:
             self.handle(code)
         pump.checkpoint(self.memory)
@@ -186,7 +198,8 @@ class Worker:
         message = bytes(self._chunks)
         self._chunks = bytearray()
         memory, state = self.memory, self.memory.state
-        data = np.frombuffer(message + bytes(_PAD_BYTES), np.uint8)
+        # Of a bytearray, because a read-only array is another type: the kernel would be compiled for it here.
+        data = np.frombuffer(bytearray(message + bytes(_PAD_BYTES)), np.uint8)
         scales = state["price_scale"][0], state["size_scale"][0]
         n = decode(data, 0, len(message), memory.contract, len(memory.contract), *scales, memory.rows, memory.header)
         if n < 0:
@@ -213,16 +226,26 @@ class Worker:
 
 def run(job: Job) -> int:
     """The life of one worker process; the exit status. The life lock is taken by the fork server's child before."""
-    logging.basicConfig(level=logging.INFO, format=f"%(levelname)s worker {job.symbol} %(message)s")
+    logging.basicConfig(level=logging.INFO, format=f"%(levelname)s worker {job.name} %(message)s")
     folder = generation_folder(Path(job.folder), job.generation)
-    ring = attach(folder / f"{job.symbol}.ring", Kind.RING, writable=True, generation=job.generation, symbol=job.symbol)
-    book = attach(folder / f"{job.symbol}.book", Kind.BOOK, writable=True, generation=job.generation, symbol=job.symbol)
     changed = attach(folder / "changed", Kind.CHANGED, writable=True, generation=job.generation)
-    book.claim()
-    worker = Worker(map_memory(ring, book, changed), job)
-    signal.signal(signal.SIGTERM, worker.stop)
+    notes = np.zeros((len(job.instruments), pump.NOTES), np.int64)
+    workers = []
+    for task, noted in zip(job.instruments, notes, strict=True):
+        symbol = task.symbol
+        ring = attach(folder / f"{symbol}.ring", Kind.RING, writable=True, generation=job.generation, symbol=symbol)
+        book = attach(folder / f"{symbol}.book", Kind.BOOK, writable=True, generation=job.generation, symbol=symbol)
+        book.claim()
+        memory = map_memory(ring, book, changed)._replace(notes=noted)
+        workers.append(Worker(memory, task, Path(job.data_folder)))
+    if job.bell:
+        bell = attach(folder / f"{job.name}.bell", Kind.BELL, generation=job.generation)
+        loop: Worker | Shared = Shared(workers, notes, bell.array("words"))
+    else:
+        (loop,) = workers
+    signal.signal(signal.SIGTERM, loop.stop)
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group: the supervisor decides
-    worker.run()
+    loop.run()
     return 0
 
 
@@ -244,12 +267,27 @@ def warm() -> None:
     memory = recover(map_memory(Plain(ring), Plain(book), Plain(changed)))  # type: ignore[arg-type]
     memory.notes[pump.BATCH_MAX_FRAMES] = 1
     pump.serve(memory)
+    pump.pump(memory)  # also where `serve` has it inside: it is called alone at the end, and is loaded alone
     pump.finish_refused(memory, False)
     pump.finish_set_aside(memory)
     pump.finish_configured(memory, True)
     pump.finish_rows(memory, decoded.EVENT_DEPTH, 0, True)
     pump.publish_batch(memory)
     pump.checkpoint(memory)
+    _warm_shared(memory)
     decode(np.zeros(_PAD_BYTES, np.uint8), 0, 0, memory.contract, 0, 9, 0, memory.rows, memory.header)
     load_slot(memory.slot_words, memory.slots, memory.slot_levels, memory.state, memory.levels)
     rules.clear_sides(memory.state)
+
+
+def _warm_shared(memory: Memory) -> None:
+    """What only a process with several instruments calls."""
+    notes = memory.notes.reshape(1, -1)
+    bell = np.zeros(layout.WORDS_A_LINE, layout.WORDS)
+    bell.flags.writeable = False  # as it is mapped
+    worker = Worker(memory._replace(notes=notes[0]), Task("NONE", 1, 1, 0, ()), Path())
+    shared = Shared([worker], notes, bell)
+    shared.take_turns()
+    notes[0, pump.DUE_FROM] = 1  # so that the rest is short
+    shared.rest()
+    pump.end_turn(worker.memory)

@@ -1,4 +1,4 @@
-"""The ProjectX REST endpoints that a market-data feed needs: a token, the accounts, the contracts.
+"""The ProjectX REST endpoints that a market-data feed needs: a token, the accounts, the contracts, the newest bar.
 
 Every answer has `success`, `errorCode` and `errorMessage`; a failure of business comes with HTTP 200 and `success`
 false, and the codes mean something else at each endpoint (OpenAPI document of the gateway). A token is a JWT for
@@ -6,20 +6,23 @@ false, and the codes mean something else at each endpoint (OpenAPI document of t
 What the venue sends is bounded and checked before it is used.
 """
 
+import asyncio
 import base64
 import binascii
 import logging
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from decimal import Decimal, InvalidOperation
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import orjson
 
 from ..cache import Caches
 from ..config import CONTRACT_ID, FRONT, Credentials, SymbolSettings
 from ..http import HttpPool, Unauthorised, VenueError, VenueRefusal, said
+from ..retry import is_read
 
 MAX_TOKEN_CHARACTERS: Final = 8192
 MAX_CONTRACTS: Final = 10_000
@@ -28,6 +31,11 @@ ASSUMED_LIFE_S: Final = 3600  # of a token whose end cannot be read
 MAX_LIFE_S: Final = 30 * 86_400
 PRICE_SCALE: Final = 9
 MAX_INCREMENT: Final = 10**15  # a tick of a million: none is near
+NEWEST_BARS: Final = 5  # a venue may send bars in which nothing was traded; they are passed over
+BARS_AROUND_S: Final = 86_400  # the window of the newest bar, before and after our clock, which may be wrong
+MAX_STAMP_CHARACTERS: Final = 40
+MAX_VOLUME: Final = 10**15
+_SECONDS_UNIT: Final = 1
 
 # Of loginKey, as the OpenAPI document names them; the rest is told by number.
 _WRONG_LOGIN: Final = {
@@ -56,6 +64,16 @@ class Contract:
     price_increment: int
 
 
+class Bar(NamedTuple):
+    """The newest one-second bar with a trade in it: its second since 1970 by the venue's clock, and its volume."""
+
+    start_s: int
+    volume: int
+
+
+NO_BAR: Final = Bar(0, 0)  # nothing was traded in a day
+
+
 class Gateway:
     """A REST client with one user's token. The token is in no message and no repr."""
 
@@ -67,6 +85,8 @@ class Gateway:
         self.caches = Caches()
         self._token = ""
         self._renew_s = 0.0
+        self._turn = asyncio.Lock()  # two feeds that begin at once log in once
+        self.renewals = 0  # tokens taken so far: who opened a socket with one sees by it that it is an old one
 
     def __repr__(self) -> str:
         return f"Gateway({self._url}, {self._user.user_name})"
@@ -90,16 +110,32 @@ class Gateway:
 
     async def token(self) -> str:
         """A token that is good for five more minutes. Raises VenueError, VenueRefusal for a wrong name or key."""
-        if self.must_renew:
-            await self._validate()
-        if not self._token:
-            await self._login()
-        return self._token
+        async with self._turn:
+            if self.must_renew:
+                await self._validate()
+            if not self._token:
+                await self._login()
+            return self._token
 
     async def accounts(self) -> int:
         """How many accounts this user can see."""
         answer = await self._ask("/Account/search", {"onlyActiveAccounts": True})
         return len(_list_of(answer, "accounts"))
+
+    async def rows(self, path: str, body: dict[str, object], key: str) -> list[Any]:
+        """The list `key` of the answer to a read, its rows unchecked. Raises VenueError; ValueError for no read.
+
+        This is the only way from the account view to the venue, so it can place, change or cancel nothing.
+        """
+        if not is_read(path):
+            raise ValueError(f"{path} is not among the requests that only read")
+        return _list_of(await self._ask(path, body), key)
+
+    async def tick_e9(self, contract_id: str) -> int:
+        """The tick size of any contract, in 10^-PRICE_SCALE; kept as all contracts are. Raises VenueError."""
+        if not CONTRACT_ID.fullmatch(contract_id):
+            raise VenueError("that is no contract")
+        return (await self.contract(SymbolSettings(contract_id, contract_id))).price_increment
 
     async def contract(self, settings: SymbolSettings) -> Contract:
         """The contract of an instrument. Raises VenueRefusal if the venue has none.
@@ -122,6 +158,22 @@ class Gateway:
         raise VenueRefusal(
             f"the venue has no active contract of {settings.symbol}: set contract in {settings.symbol}.toml to an id"
         )
+
+    async def newest_bar(self, contract_id: str) -> Bar:
+        """The newest bar of a contract, of one second and as far as it goes by now (fact sheet 4.3).
+
+        NO_BAR if nothing was traded in the last day. Raises VenueError, also where the venue has no such bars.
+        """
+        now_s = self._now_s()
+        start, end = (
+            datetime.fromtimestamp(at_s, UTC).isoformat() for at_s in (now_s - BARS_AROUND_S, now_s + BARS_AROUND_S)
+        )
+        window = {"contractId": contract_id, "live": False, "startTime": start, "endTime": end}
+        bars = {"unit": _SECONDS_UNIT, "unitNumber": 1, "limit": NEWEST_BARS, "includePartialBar": True}
+        rows = _list_of(await self._ask("/History/retrieveBars", window | bars), "bars")
+        if len(rows) > NEWEST_BARS:
+            raise VenueError(f"the venue sent {len(rows)} bars where {NEWEST_BARS} were asked for")
+        return max((bar for bar in map(read_bar, rows) if bar.volume > 0), default=NO_BAR)
 
     async def _named(self, settings: SymbolSettings) -> list[object]:
         """The values of a contract that the settings name. Raises VenueRefusal: it may be listed later."""
@@ -182,6 +234,7 @@ class Gateway:
         if not token.isascii() or not token.isprintable() or " " in token:
             raise VenueError("the venue sent a token with letters that no token has")
         self._token = token
+        self.renewals += 1
         now_s = self._now_s()
         life_s = ends_s(token, now_s) - now_s
         self._renew_s = now_s + max(life_s - RENEW_BEFORE_S, life_s / 2)  # a short-lived one is not renewed at once
@@ -237,6 +290,20 @@ def price_increment(tick_size: object, contract_id: str) -> int:
     if not scaled.is_finite() or not 0 < scaled <= MAX_INCREMENT or scaled != scaled.to_integral_value():
         raise VenueError(f"the venue sent {said(str(tick_size))!r} as the tick size of {contract_id}")
     return int(scaled)
+
+
+def read_bar(row: object) -> Bar:
+    """A bar of the venue's, checked. Raises VenueError."""
+    stamp, volume = (row.get("t"), row.get("v")) if isinstance(row, Mapping) else (None, None)
+    if isinstance(stamp, str) and len(stamp) <= MAX_STAMP_CHARACTERS:
+        try:
+            began = datetime.fromisoformat(stamp)
+            start_s = int((began if began.tzinfo else began.replace(tzinfo=UTC)).timestamp())
+        except (ValueError, OverflowError):
+            start_s = 0
+        if start_s > 0 and type(volume) is int and 0 <= volume <= MAX_VOLUME:
+            return Bar(start_s, volume)
+    raise VenueError(f"the venue sent a bar that is none, of {said(stamp)!r}")
 
 
 def _expiry(contract: Contract) -> tuple[int, int]:

@@ -18,6 +18,7 @@ SEPARATOR: Final = b"\x1e"
 HANDSHAKE: Final = b'{"protocol":"json","version":1}\x1e'
 PING: Final = b'{"type":6}\x1e'
 MAX_RECORD_BYTES: Final = 4 << 20
+MAX_RECORDS: Final = 1 << 16  # of one frame: each costs microseconds, and the loop has no turn in between
 MAX_CONTRACT_BYTES: Final = 63  # what a ring's configuration has room for
 MAX_CONTROL_BYTES: Final = 64 << 10  # of a message that is not market data; a longer one is not looked into
 
@@ -50,7 +51,8 @@ class Splitter:
         return bool(self._tail)
 
     def split(self, frame: bytes) -> Sequence[bytes]:
-        """The messages that `frame` completes, without separators. Raises ProtocolError above MAX_RECORD_BYTES.
+        """The messages that `frame` completes, without separators. Raises ProtocolError above MAX_RECORD_BYTES, or
+        above MAX_RECORDS.
 
         Pieces of a cut record are kept apart until the last one, so a record that comes in a million pieces is
         copied once.
@@ -67,6 +69,8 @@ class Splitter:
             return [first, *self.split(frame[end + 1 :])]
         if end == len(frame) - 1 and end > 0:
             return (frame[:-1],)
+        if (count := frame.count(SEPARATOR)) > MAX_RECORDS:
+            raise ProtocolError(f"a frame of {count} records is above the limit of {MAX_RECORDS}")
         *whole, rest = frame.split(SEPARATOR)
         if rest:
             self._keep(rest)

@@ -1,10 +1,11 @@
 """When is one instrument subscribed again, and when is that not enough? Decisions on values, no sockets, no clock.
 
 A worker whose book went stale asks for a snapshot by raising a word; an instrument that falls silent is asked for
-as if it had. Each answer is a new subscription on the living socket: the first at once, the next after a pause that
-doubles, and the first is at once again when the instrument has been quiet for a while. The socket itself is given
-up when a new subscription fails: an error, or no snapshot in time. That stops the other instruments too, so more
-wishes alone never do it: a worker that is too slow would take all others with it.
+as if it had, and one whose stream is found frozen (silence.py) at once. Each answer is a new subscription on the
+living socket: the first at once, the next after a pause that doubles, and the first is at once again when the
+instrument has been quiet for a while. The socket itself is given up when a new subscription fails: an error, no
+snapshot in time, or a stream that freezes again. That stops the other instruments too, so more wishes alone never do
+it: a worker that is too slow would take all others with it.
 """
 
 from dataclasses import dataclass, replace
@@ -45,6 +46,7 @@ class Watched:
     asked_ns: int = 0  # when it was last subscribed again
     answered: bool = True  # whether a snapshot has come since
     attempts: int = 0  # new subscriptions, until it was quiet long enough
+    froze_ns: int = 0  # when its stream was last found frozen
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,6 +66,8 @@ class Seen:
     messages: int  # how many have come so far
     answered: bool = False  # a snapshot has come since it was last subscribed again
     failed: bool = False  # the venue refused that subscription
+    frozen: bool = False  # its stream was found frozen just now
+    vouched: bool = False  # the venue says that nothing is traded: it is quiet, not silent
 
 
 def decide(watched: Watched, limits: Limits, now_ns: int, seen: Seen) -> Decision:
@@ -74,12 +78,19 @@ def decide(watched: Watched, limits: Limits, now_ns: int, seen: Seen) -> Decisio
         watched = replace(watched, answered=True)
     if seen.failed or (not watched.answered and now_ns - watched.asked_ns >= limits.timeout_ns):
         return Decision(Action.RECONNECT, Reason.RESYNC, watched)
+    frozen = seen.frozen and watched.answered  # else the cure is under way, and has its own limit
+    if frozen:
+        if watched.froze_ns and now_ns - watched.froze_ns < FORGIVEN_AFTER_NS:
+            return Decision(Action.RECONNECT, Reason.SILENCE, watched)
+        watched = replace(watched, froze_ns=now_ns)
+    if seen.vouched and watched.active_ns:
+        watched = replace(watched, active_ns=now_ns)
     if watched.attempts and now_ns - watched.asked_ns >= FORGIVEN_AFTER_NS:
         watched = replace(watched, attempts=0)
-    silent = watched.active_ns > 0 and now_ns - watched.active_ns >= limits.max_silence_ns
+    silent = frozen or (watched.active_ns > 0 and now_ns - watched.active_ns >= limits.max_silence_ns)
     if seen.wanted == watched.wanted and not silent:
         return Decision(Action.WAIT, Reason.NONE, watched)
-    if watched.attempts and now_ns - watched.asked_ns < pause_ns(watched.attempts):
+    if watched.attempts and not frozen and now_ns - watched.asked_ns < pause_ns(watched.attempts):
         return Decision(Action.WAIT, Reason.NONE, watched)
     return Decision(
         Action.RESUBSCRIBE,

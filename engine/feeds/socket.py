@@ -11,7 +11,9 @@ error does, so it is replaced `from None`.
 import asyncio
 import logging
 import random
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from typing import Final
 
 import aiohttp
@@ -27,14 +29,17 @@ from ..http import HttpPool, VenueError, VenueRefusal
 from ..page import Page
 from ..router import Lane, Router
 from . import projectx, resync
-from .gateway import PRICE_SCALE, Contract, Gateway
+from .gateway import PRICE_SCALE, Bar, Contract, Gateway
 from .projectx import Control, ProtocolError
 from .resync import Action, Limits, Seen, Watched
 from .session import Event, State, advance, backoff_ns
+from .silence import Freeze, Heard, Look, Silence
 
 POLL_S: Final = 0.02
 MAX_STEP_NS: Final = 100_000_000  # what one poll counts for at most: time in which we were stopped is nobody's silence
 CLOSE_TIMEOUT_S: Final = 1.0
+DEFLATE_BITS: Final = 15  # the largest window there is: what every server takes
+PROBE_TIMEOUT_S: Final = 2.0  # an answer about a silence is of no use later
 FORGIVEN_AFTER_NS: Final = 10_000_000_000  # a stream that lasted so long ends the row of failures
 _MS: Final = 1_000_000
 
@@ -88,6 +93,9 @@ class Feed:
         self._streaming_since_ns = 0
         self._own_ns = 0
         self._watched: dict[Lane, Watched] = {}
+        self._silence: Silence[Lane] = Silence(settings.probe_after_ms * _MS)
+        self._looks: asyncio.Queue[Look[Lane]] = asyncio.Queue()  # at most one, see Silence.poll
+        self._lost = Reason.DISCONNECTED  # what the books are told when the connection is lost
         self._asked: dict[str, Lane] = {}  # by invocation id; at most one a lane
         self._invocations = 0
         self._failed: set[Lane] = set()
@@ -118,7 +126,7 @@ class Feed:
         before, self.state = self.state, advance(self.state, event)
         if event is Event.LOST and before in (State.SUBSCRIBING, State.STREAMING):
             for lane in self._lanes:
-                lane.say(Reason.DISCONNECTED)
+                lane.say(self._lost)
         self._page.set("feed_state", self.state)
         _log.debug("feed: %s, %s, %s", before.name, event.name, self.state.name)
 
@@ -170,7 +178,7 @@ class Feed:
                     self._hub_url,
                     params={"access_token": token},
                     decode_text=False,
-                    compress=0,
+                    compress=DEFLATE_BITS if self._settings.deflate else 0,
                     max_msg_size=projectx.MAX_RECORD_BYTES,
                     autoping=False,
                     timeout=aiohttp.ClientWSTimeout(ws_close=CLOSE_TIMEOUT_S),
@@ -193,10 +201,15 @@ class Feed:
                 while not self._early:
                     kind, data, _ = await self._connected.receive()
                     if kind not in (WSMsgType.TEXT, WSMsgType.BINARY):
+                        self._page.add("refused_frames", kind is WSMsgType.ERROR)
                         _log.warning("no handshake: the market hub closed the connection")
                         return Event.LOST
                     self._early = self._splitter.split(data)
-        except (TimeoutError, OSError, ProtocolError) as error:
+        except ProtocolError as error:
+            self._page.add("refused_frames")
+            _log.warning("no handshake: %s", error)
+            return Event.LOST
+        except (TimeoutError, OSError) as error:
             _log.warning("no handshake: %s", str(error) or "no answer in time")
             return Event.LOST
         answer, *self._early = self._early
@@ -208,6 +221,9 @@ class Feed:
     async def _subscribe(self) -> Event:
         self._asked.clear()
         self._failed.clear()
+        self._silence.reconnect()
+        self._looks = asyncio.Queue()
+        self._lost = Reason.DISCONNECTED
         for lane in self._lanes:
             # What the worker wished for up to here, the new connection's snapshot fulfils.
             self._watched[lane] = Watched(wanted=lane.ring.resync_wanted, messages=lane.ring.delivered)
@@ -226,7 +242,7 @@ class Feed:
     async def _stream(self) -> Event:
         self._streaming_since_ns = self._now_ns()
         self._on_streaming()
-        tasks = [asyncio.create_task(self._receive()), asyncio.create_task(self._watch())]
+        tasks = [asyncio.create_task(step()) for step in (self._receive, self._watch, self._probe)]
         try:
             done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
@@ -274,6 +290,9 @@ class Feed:
                 elif kind is WSMsgType.PING:
                     self._frames += 1
                     await self._connected.pong(frame)
+                elif kind is WSMsgType.ERROR:  # too long, also while it inflates, or against the protocol
+                    self._page.add("refused_frames")
+                    return f"a websocket frame was refused ({self._connected.close_code})"
                 elif kind is not WSMsgType.PONG:
                     return f"the socket was closed ({self._connected.close_code})"
         except ProtocolError as error:
@@ -338,15 +357,59 @@ class Feed:
         except (TimeoutError, OSError) as error:
             return f"nothing can be sent ({type(error).__name__})"
 
+    async def _probe(self) -> str:
+        """Ask REST about silent instruments, one at a time, for as long as the connection lasts."""
+        while True:
+            look = await self._looks.get()
+            symbol, contract = look.key.settings.symbol, self._contracts[look.key]
+            self._page.add("probes")
+            bar: Bar | None = None
+            try:
+                async with asyncio.timeout(PROBE_TIMEOUT_S):
+                    bar = await self._gateway.newest_bar(contract.contract_id)
+            except TimeoutError:
+                _log.info("%s is silent, and REST does not answer", symbol)
+            except VenueError as error:
+                _log.info("%s is silent, and REST cannot say why: %s", symbol, error)
+            self._silence.answer(look, self._own_ns, bar)
+
+    def _listen(self) -> Freeze[Lane] | None:
+        """Compare each instrument's silence with the others', and have REST asked; what is frozen, if anything is."""
+        heard = {
+            lane: Heard(lane.ring.delivered, lane.settings.max_silence_ms * _MS, lane.settings.max_venue_lag_ms * _MS)
+            for lane in self._lanes
+        }
+        step = self._silence.poll(self._own_ns, time.time(), heard)
+        if isinstance(step, Look):
+            self._looks.put_nowait(step)
+            return None
+        if step is not None:
+            self._page.add("freezes")
+        return step
+
     async def _resync(self) -> str:
         """Subscribe again what has to be. Returns the reason when only a new connection can help."""
+        freeze = self._listen()
+        if freeze is not None and freeze.key is None:
+            self._lost = Reason.SILENCE
+            return f"it is frozen: {freeze.why}"
         timeout_ns = self._settings.resync_timeout_ms * _MS
         for lane in self._lanes:
             limits = Limits(timeout_ns, lane.settings.max_silence_ms * _MS)
-            seen = Seen(lane.ring.resync_wanted, lane.ring.delivered, lane.answered, lane in self._failed)
+            seen = Seen(
+                lane.ring.resync_wanted,
+                lane.ring.delivered,
+                lane.answered,
+                lane in self._failed,
+                frozen=freeze is not None and freeze.key is lane,
+                vouched=self._silence.vouches(lane),
+            )
             decision = resync.decide(self._watched[lane], limits, self._own_ns, seen)
             self._watched[lane] = decision.watched
             if decision.action is Action.RECONNECT:
+                if decision.reason is Reason.SILENCE:
+                    self._lost = Reason.SILENCE
+                    return f"{lane.settings.symbol} froze again after it was subscribed again"
                 return f"{lane.settings.symbol} got no snapshot after it was subscribed again"
             if decision.action is Action.RESUBSCRIBE:
                 _log.info("%s is subscribed again: %s", lane.settings.symbol, layout.REASON_TEXT[decision.reason])
@@ -362,8 +425,11 @@ class Feed:
         invocation_id = str(self._invocations)
         self._asked[invocation_id] = lane
         contract_id = self._contracts[lane].contract_id
-        await self._send(projectx.unsubscription("MarketDepth", contract_id))
-        await self._send(projectx.subscription("MarketDepth", contract_id, invocation_id=invocation_id))
+        # Depth alone brings the snapshot; of a silent instrument all streams may be frozen, trades too.
+        for kind in projectx.KINDS if reason is Reason.SILENCE else ("MarketDepth",):
+            await self._send(projectx.unsubscription(kind, contract_id))
+            asked = invocation_id if kind == "MarketDepth" else ""
+            await self._send(projectx.subscription(kind, contract_id, invocation_id=asked))
 
     @property
     def _connected(self) -> Socket:
@@ -377,9 +443,12 @@ class Feed:
             await self._connected.send_frame(message, WSMsgType.TEXT)
 
     async def _drop_socket(self) -> None:
+        """Close it. aiohttp's own limit is for each message that comes before the venue's goodbye: ours is for all."""
         socket, self._socket = self._socket, None
         if socket is not None:
-            await socket.close()
+            with suppress(TimeoutError):
+                async with asyncio.timeout(CLOSE_TIMEOUT_S):
+                    await socket.close()
 
     def _flush_counts(self) -> bool:
         """Bring the counters to the page, at each poll and not at each frame; whether any frame has come."""

@@ -2,12 +2,14 @@
 
     {"port": 0, "seed": 7, "rate_entries_per_s": 6000.0, "symbols": ["MNQ"], "flow": null, "pace": null,
      "crossed": false, "truth_folder": "…", "user_name": "…", "api_key_sha256": "…", "supervisor_pid": null,
-     "bursts": false, "deflate": false, "token_lifetime_s": 86400}
+     "bursts": false, "deflate": false, "token_lifetime_s": 86400, "quiet": [], "prints": "lists"}
 
 `rate_entries_per_s` is over all generated contracts together. `flow` is a capture for the contract that it holds;
 `pace` is how many times faster than recorded, null for as fast as the clients take it. The last line's keys may be
 left out: `bursts` has generated flow come with quiet hours and bursts of ten times the mean (schedule.py), `deflate`
-agrees to permessage-deflate, and a token lives for `token_lifetime_s`. The job holds no secret.
+agrees to permessage-deflate, a token lives for `token_lifetime_s`, of the generated contracts in `quiet` a depth
+record comes about every 20 s, while the others keep their rate, and with `prints` "single" all generated flow is told
+plainly, one trade a message and no purge left unsaid (plain.py). The job holds no secret.
 It serves until SIGTERM, and dies with its supervisor.
 """
 
@@ -26,7 +28,7 @@ from typing import Any
 import uvloop
 from aiohttp import web
 
-from . import truth
+from . import plain, truth
 from .channel import Channel
 from .contracts import CONTRACTS
 from .flow import Flow
@@ -39,6 +41,8 @@ from .sender import Sender
 from .tokens import LIFETIME_S, Tokens
 
 MAX_RATE = 200_000.0
+PRINTS = ("lists", "single")
+QUIET_ENTRIES_PER_S = 0.3  # of one contract: a record of mean length in 20 s
 RECORDED_SYMBOL = "ES"  # the contract of the captures that we know
 MAX_JOB_BYTES = 64 << 10
 _PR_SET_PDEATHSIG = 1
@@ -67,18 +71,22 @@ class Job:
     bursts: bool = False
     deflate: bool = False
     token_lifetime_s: int = LIFETIME_S
+    quiet: tuple[str, ...] = ()
+    prints: str = "lists"
 
     @classmethod
     def read(cls, text: str) -> "Job":
         """Raises BadJob."""
         try:
             given: dict[str, Any] = json.loads(text)
-            job = cls(**given | {"symbols": tuple(given["symbols"])})
+            job = cls(**given | {"symbols": tuple(given["symbols"]), "quiet": tuple(given.get("quiet", ()))})
         except (ValueError, TypeError, KeyError) as error:
             raise BadJob(f"the job on stdin is not one JSON object with the simulator's keys: {error}") from None
         unknown = [symbol for symbol in job.symbols if symbol not in CONTRACTS]
         if unknown or not job.symbols:
             raise BadJob(f"unknown symbols {unknown}; the simulator lists {', '.join(CONTRACTS)}")
+        if loud := [symbol for symbol in job.quiet if symbol not in job.symbols]:
+            raise BadJob(f"a quiet contract is one of the symbols, not {', '.join(map(str, loud))}")
         if not 1 <= job.rate_entries_per_s <= MAX_RATE:
             raise BadJob(f"a rate is 1 to {MAX_RATE:.0f} depth entries/s, not {job.rate_entries_per_s}")
         if job.flow is not None and RECORDED_SYMBOL not in job.symbols:
@@ -87,6 +95,12 @@ class Job:
             raise BadJob(f"a pace is above 0, not {job.pace}")
         if type(job.token_lifetime_s) is not int or job.token_lifetime_s < 1:
             raise BadJob(f"a token lives for 1 whole second or more, not {job.token_lifetime_s}")
+        if job.prints not in PRINTS:
+            raise BadJob(f"prints are {' or '.join(PRINTS)}, not {job.prints!r:.40}")
+        if job.prints == "single" and job.rate_entries_per_s > plain.MAX_RATE * len(job.symbols):
+            raise BadJob(f"single prints come at up to {plain.MAX_RATE:.0f} depth entries/s a contract: lower the rate")
+        if job.prints == "single" and (job.bursts or job.flow is not None):
+            raise BadJob("single prints are of generated flow without bursts: leave one of them out")
         return job
 
 
@@ -104,7 +118,8 @@ def flows_of(job: Job) -> list[Flow]:
         if job.flow is not None and symbol == RECORDED_SYMBOL:
             flows.append(read_flow(Path(job.flow), crossed=job.crossed))
         else:
-            flows.append(generate(CONTRACTS[symbol], job.seed))
+            flow = generate(CONTRACTS[symbol], job.seed)
+            flows.append(plain.plain(flow) if job.prints == "single" else flow)
     return flows
 
 
@@ -113,21 +128,24 @@ def build(job: Job) -> Gateway:
     flows = flows_of(job)
     parts = [(flow, checkpoints(flow)) for flow in flows]
     logs = truth.write(Path(job.truth_folder), parts)
-    channels, schedules = {}, {}
+    channels, schedules, gaps_s = {}, {}, {}
     generated = sum(flow.loops for flow in flows)
     for i, (flow, marks) in enumerate(parts):
         symbol = flow.contract.symbol
         channels[symbol] = Channel(flow, marks, logs[symbol], time.time_ns())
         if flow.loops:
-            rate = job.rate_entries_per_s / generated
+            rate = QUIET_ENTRIES_PER_S if symbol in job.quiet else job.rate_entries_per_s / generated
             rhythm = BURSTS if job.bursts else None
+            if job.prints == "single":
+                gaps_s[symbol] = plain.gap_s(flow, rate)
             schedules[symbol] = Schedule(flow, rate, lead=_LEAD_ENTRIES * i / len(flows), rhythm=rhythm)
         else:
             schedules[symbol] = Schedule(flow, float("inf") if job.pace is None else job.pace * 1e9)
     served = {flow.contract.symbol: flow.contract for flow in flows}
     listed = [served.get(symbol, contract) for symbol, contract in CONTRACTS.items()]
     tokens = Tokens(job.user_name, job.api_key_sha256, job.token_lifetime_s)
-    return Gateway(listed, Sender(channels, schedules), tokens, job.deflate)
+    sender = Sender(channels, schedules, gaps_s=gaps_s)
+    return Gateway(listed, sender, tokens, Path(job.truth_folder), job.deflate)
 
 
 async def serve(job: Job) -> None:

@@ -8,15 +8,21 @@ transport's buffer, and the sender cuts it off.
 import asyncio
 import logging
 import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import pairwise
 from typing import Any, TypeVar
 
 from aiohttp import WSMsgType, web
 
+from .channel import Channel
 from .flow import Kind
 from .hub import PING, Change, Hub, Reply, closing
+from .listing import Listing
 from .sender import Sender
+from .truth import LOG_ROWS
+from .valves import Valve
 from .wire import BINARY, Wire, frame
 
 MAX_MESSAGE_BYTES = 64 << 10
@@ -24,6 +30,7 @@ HANDSHAKE_S = 15.0
 PING_S = 15.0  # of our own silence
 SILENT_S = 30.0  # of the client's
 GOODBYE_S = 5.0  # how long a client has to answer a websocket close
+MAX_WITHHELD = LOG_ROWS // 2  # records of a frozen stream that can still be sent: the log has them
 _WATCH_S = 0.5
 
 log = logging.getLogger("simulator")
@@ -65,15 +72,29 @@ class Terms:
     open: "set[Connection]" = field(default_factory=set)
 
 
+@dataclass(slots=True)
+class Frozen:
+    """The stream of a contract that one client does not get for now. wanted: as in Connection. since: by Kind, the
+    first log row that was withheld; a kind without one was subscribed to meanwhile, and is owed its state."""
+
+    wanted: int
+    since: dict[Kind, int]
+
+
 class Connection:
-    """A client, as the sender sees it. `wanted`: symbol → bits 1 << Kind of what it is subscribed to."""
+    """A client, as the sender sees it. `wanted`: symbol → bits 1 << Kind of what it is sent; of a contract that is
+    in `frozen` that is nothing."""
 
     def __init__(self, transport: asyncio.Transport, socket: web.WebSocketResponse) -> None:
         self.wanted: dict[str, int] = {}
+        self.frozen: dict[str, Frozen] = {}
+        self.asked: Counter[tuple[str, Kind]] = Counter()  # subscriptions since none was there: 2 is one too many
         self.heard_s = self.spoke_s = time.monotonic()
         self.goodbye: asyncio.Task[bool] | None = None
         self._transport = transport
         self._socket = socket
+        self._valve: Valve | None = None
+        self._write: Callable[[bytes], None] = transport.write
         agreed = socket.headers.get("Sec-WebSocket-Extensions", "")
         self._wire = Wire(int(socket.compress), "server_no_context_takeover" not in agreed)
 
@@ -92,12 +113,26 @@ class Connection:
 
     def _put(self, encoded: bytes) -> None:
         if not self._transport.is_closing():
-            self._transport.write(encoded)
+            self._write(encoded)
             self.spoke_s = time.monotonic()
+
+    def set_valve(self, make: Callable[[asyncio.Transport], Valve] | None) -> None:
+        """Put a valve of this make before the socket, in place of the one that is there; None for none."""
+        if self._valve is not None:
+            self._valve.open()
+        self._valve = make(self._transport) if make else None
+        self._write = self._valve.write if self._valve else self._transport.write
+
+    def subscribed(self) -> dict[str, dict[str, int]]:
+        """By symbol and kind, how often the client has subscribed without taking it back in between."""
+        found: dict[str, dict[str, int]] = {}
+        for (symbol, kind), count in self.asked.items():
+            found.setdefault(symbol, {})[kind.name.lower()] = count
+        return found
 
     def behind_bytes(self) -> int:
         """Bytes handed over that the client has not taken."""
-        return self._transport.get_write_buffer_size()
+        return self._transport.get_write_buffer_size() + (self._valve.held_bytes if self._valve else 0)
 
     def cut_off(self, why: str) -> None:
         """End the connection without a word: the client would not read it."""
@@ -165,39 +200,95 @@ async def serve_hub(
 
 
 async def serve_market_hub(
-    request: web.Request, terms: Terms, expires_s: float, sender: Sender, symbols: dict[str, str]
+    request: web.Request, terms: Terms, expires_s: float, sender: Sender, listing: Listing
 ) -> web.WebSocketResponse:
-    """Serve one client of the market hub. symbols: contract id → symbol."""
+    """Serve one client of the market hub."""
 
     def act(connection: Connection, change: Change) -> None:
-        _change(change, connection, sender, symbols[change.contract_id])
+        symbol = listing.trading.get(change.contract_id)
+        if symbol is not None:  # else it has expired: nothing is ever sent of it
+            _change(change, connection, sender, symbol)
         connection.say(Reply(change.completion))
 
-    receive = Hub(frozenset(symbols)).receive
+    receive = Hub(listing.subscribable).receive
     return await serve_hub(request, terms, expires_s, receive, act, lambda connection: _leave(connection, sender))
 
 
 def _change(change: Change, connection: Connection, sender: Sender, symbol: str) -> None:
     """Subscribe or unsubscribe; a subscription begins with the state as last sent, also when it is repeated."""
-    channel = sender.channels[symbol]
-    before = connection.wanted.get(symbol, 0)
-    after = before | 1 << change.kind if change.subscribes else before & ~(1 << change.kind)
-    connection.wanted[symbol] = after
+    channel, kind, frozen = sender.channels[symbol], change.kind, connection.frozen.get(symbol)
+    before = connection.wanted.get(symbol, 0) if frozen is None else frozen.wanted
+    after = before | 1 << kind if change.subscribes else before & ~(1 << kind)
     sender.clients.add(connection)
+    if change.subscribes:
+        connection.asked[symbol, kind] += 1
+    else:
+        del connection.asked[symbol, kind]
     if before ^ after == 1 << Kind.TRADES:
         channel.count_trade_clients(1 if change.subscribes else -1)
-    if change.subscribes and change.kind == Kind.DEPTH:
-        connection.write(channel.snapshot(time.time_ns()))
-    if change.subscribes and change.kind == Kind.QUOTE:
-        connection.write(channel.quote(time.time_ns()))
+        if change.subscribes:
+            connection.write(channel.repeated(time.time_ns()))
+    if frozen is not None:
+        frozen.wanted = after
+        if kind is not Kind.TRADES or not change.subscribes:
+            frozen.since.pop(kind, None)
+        elif before != after:
+            frozen.since[kind] = channel.log.count
+        return
+    connection.wanted[symbol] = after
+    if change.subscribes:
+        _send_state(connection, channel, kind)
     sender.start_flows(connection)
+
+
+def _send_state(connection: Connection, channel: Channel, kind: Kind) -> None:
+    if kind is Kind.DEPTH:
+        connection.write(channel.snapshot(time.time_ns()))
+    elif kind is Kind.QUOTE:
+        connection.write(channel.quote(time.time_ns()))
+
+
+def freeze_stream(connection: Connection, channel: Channel) -> None:
+    """Send this client nothing of a contract any more; its subscriptions stay, and are not answered with a state."""
+    symbol = channel.contract.symbol
+    if symbol not in connection.frozen:
+        wanted = connection.wanted.pop(symbol, 0)
+        since = {kind: channel.log.count for kind in Kind if wanted & 1 << kind}
+        connection.frozen[symbol] = Frozen(wanted, since)
+
+
+def thaw_stream(connection: Connection, channel: Channel) -> None:
+    """Go on: first, late, with what was withheld. Who was frozen for too long to have it all is cut off."""
+    frozen = connection.frozen.pop(channel.contract.symbol, None)
+    if frozen is None:
+        return
+    connection.wanted[channel.contract.symbol] = frozen.wanted
+    end, starts = channel.log.count, sorted(set(frozen.since.values()))
+    if starts and end - starts[0] > MAX_WITHHELD:
+        connection.cut_off(f"more than {MAX_WITHHELD} records were withheld from it")
+        return
+    for first, last in pairwise([*starts, end]):
+        wanted = sum(1 << kind for kind, row in frozen.since.items() if row <= first)
+        connection.write(channel.copied(first, last, wanted))
+    for kind in Kind:
+        if frozen.wanted & 1 << kind and kind not in frozen.since:
+            _send_state(connection, channel, kind)
+
+
+def drop_subscriptions(connection: Connection, sender: Sender, symbol: str) -> None:
+    """End all subscriptions of a client to one contract."""
+    frozen = connection.frozen.pop(symbol, None)
+    wanted = connection.wanted.pop(symbol, 0) | (frozen.wanted if frozen else 0)
+    for kind in Kind:
+        del connection.asked[symbol, kind]
+    if wanted & 1 << Kind.TRADES:
+        sender.channels[symbol].count_trade_clients(-1)
 
 
 def _leave(connection: Connection, sender: Sender) -> None:
     sender.clients.discard(connection)
-    for symbol, wanted in connection.wanted.items():
-        if wanted & 1 << Kind.TRADES:
-            sender.channels[symbol].count_trade_clients(-1)
+    for symbol in [*connection.wanted, *connection.frozen]:
+        drop_subscriptions(connection, sender, symbol)
 
 
 async def _watch(connection: Connection, expires_s: float) -> None:

@@ -34,6 +34,25 @@ class Contract(NamedTuple):
         return f"F.US.{self.root}"
 
 
+_QUARTERS = "HMUZ"
+_CYCLES = {
+    **dict.fromkeys(("GC", "MGC"), "GJMQVZ"),
+    "SI": "HKNUZ",
+    **dict.fromkeys(("CL", "MCL"), "FGHJKMNQUVXZ"),
+}
+
+
+def next_contract(contract: Contract) -> Contract:
+    """The one that is the most traded after it. Raises ValueError behind the year 2099."""
+    cycle = _CYCLES.get(contract.symbol, _QUARTERS)
+    place, year = cycle.index(contract.month[0]) + 1, int(contract.month[1:])
+    if place == len(cycle):
+        place, year = 0, year + 1
+    if year > 99:
+        raise ValueError(f"there is no contract after {contract.contract_id}")
+    return contract._replace(month=f"{cycle[place]}{year:02d}")
+
+
 def decimal_text(value_e9: int) -> str:
     """The shortest exact decimal of an integer of 10^-9: 250000000 is "0.25", 10^9 is "1"."""
     whole, rest = divmod(abs(value_e9), E9)

@@ -105,7 +105,7 @@ class Refused(Exception):
 
 
 class Desk:
-    """contracts: all that are listed, by contract id. channels: those that trade, by contract id.
+    """contracts: all that are listed, by contract id. channels: those that trade, by contract id. Both may change.
 
     `tell` hears of every change, in order, before the call that made it returns.
     """
@@ -178,6 +178,8 @@ class Desk:
         order = self.account.orders.get(order_id)
         if order is None:
             return Outcome(ChangeCode.ORDER_NOT_FOUND)
+        if order.contract_id not in self._channels:
+            return Outcome(ChangeCode.REJECTED, message="The contract has expired.")
         try:
             top = self._top(order.contract_id)
             changed = self._amended(order, top, size, limit_price, stop_price)
@@ -199,6 +201,13 @@ class Desk:
         except NotOpen as refused:
             return Outcome(ChangeCode.REJECTED, message=str(refused))
         return Outcome(ChangeCode.DONE)
+
+    def expire(self, contract_id: str) -> None:
+        """Call this right before a contract trades no more: its open orders go, its position stays."""
+        self.settle()
+        for order in self.account.open_orders():
+            if order.contract_id == contract_id:
+                self._tell(self.account.cancel(order.order_id, self._now_ns()))
 
     def close(self, account_id: int, contract_id: str) -> Outcome:
         """Position/closeContract: the code is a CloseCode."""

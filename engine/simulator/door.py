@@ -27,10 +27,12 @@ def bearer(request: web.Request) -> str:
 
 
 class Door:
-    """`terms`: what every hub connection is served under."""
+    """`terms`: what every hub connection is served under. `not_found`: how many more sockets are answered with 404,
+    as if each came with an id that is used up."""
 
     def __init__(self, tokens: Tokens, deflate: bool) -> None:
         self.terms = Terms(deflate)
+        self.not_found = 0
         self._tokens = tokens
         self._negotiations = Negotiations()
         self._bars = Budget(BARS_REQUESTS, BARS_WINDOW_S)
@@ -68,6 +70,10 @@ class Door:
             status = self._negotiations.claim(given, time.monotonic())
             if status in _REFUSALS:
                 raise _REFUSALS[status]
+        if self.not_found > 0:
+            self.not_found -= 1
+            self.release(request)
+            raise web.HTTPNotFound
         return self._tokens.expires_s(token)
 
     def release(self, request: web.Request) -> None:
@@ -75,6 +81,10 @@ class Door:
         given = request.query.get("id")
         if given is not None:
             self._negotiations.release(given)
+
+    def log_out(self) -> None:
+        """No token that was given out is good any more."""
+        self._tokens.revoke_all()
 
     def _hub_token(self, request: web.Request) -> str:
         """From the query as browsers must, or from the header as other clients may."""

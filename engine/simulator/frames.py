@@ -29,6 +29,7 @@ _QUOTE = int(Kind.QUOTE)
 _NOTHING, _STAMP, _TYPE, _PRICE, _SIZE, _COUNT, _E9 = range(7)
 Plan = tuple[tuple[str, int], ...]
 
+_HEAD = '{"type":1,"target":"Gateway%s","arguments":["%s'
 _DEPTH_ENTRY: Plan = (
     ('{"timestamp":"', _STAMP),
     ('","type":', _TYPE),
@@ -93,7 +94,7 @@ def _texts(contract: Contract) -> Texts:
     pieces = [STAMP.decode(), ","]
     heads = {"Depth": "[", "Trade": "[", "Quote": f'{{"symbol":"{contract.symbol_id}",'}
     for name, opening in heads.items():
-        pieces.append(f'{{"type":1,"target":"Gateway{name}","arguments":["{contract.contract_id}",{opening}')
+        pieces.append(_HEAD % (name, contract.contract_id) + f'",{opening}')
     pieces += ["]]}\x1e", "]]}\x1e", "}]}\x1e"]
     steps: list[tuple[int, int]] = []
     plan_ends = [0]
@@ -230,6 +231,20 @@ def build(contract: Contract, records: Rows, entries: Rows) -> Frames:
     kinds, firsts = np.ascontiguousarray(records["kind"]), np.ascontiguousarray(records["first"])
     used = _build(kinds, firsts, counts, flat, contract.tick_e9, *_texts(contract), buffer, table, stamps)
     return Frames(buffer[:used].copy(), table, stamps)
+
+
+def rename(frames: Frames, contract_id: str) -> None:
+    """Write another contract's id over the one in all frames. Raises ValueError if it is not equally long.
+
+    It is the first argument of every message, and the targets are equally long, so it always lies at the same place.
+    """
+    lengths = frames.table[:, _LENGTH]
+    headers = np.select([lengths < 126 + 2, lengths < 65536 + 4], [2, 4], 10)
+    places = frames.table[:, _FIRST] + headers + len(_HEAD % ("Depth", ""))
+    if len(places) and bytes(frames.buffer[places[0] :][: len(contract_id) + 1]).find(b'"') != len(contract_id):
+        raise ValueError(f"the id {contract_id} is not as long as the one in the frames")
+    for i, letter in enumerate(contract_id.encode()):
+        frames.buffer[places + i] = letter
 
 
 def build_flow(flow: Flow) -> Frames:

@@ -7,18 +7,22 @@ failures as HTTP 200 with an errorCode of the endpoint's own. Who is let in, doo
 import json
 import time
 from datetime import date
+from pathlib import Path
 
 from aiohttp import web
 from aiohttp.abc import AbstractAccessLogger
 
-from .connection import Ending, serve_market_hub
-from .contracts import Contract, decimal_text
+from .connection import Ending, drop_subscriptions, serve_market_hub
+from .contracts import Contract, decimal_text, next_contract
 from .door import BARS_PATH, Door, bearer
 from .envelope import answer, body_of, text_of
+from .faults import FaultRefused, Faults
 from .history import History
+from .listing import Listing
 from .sender import Sender
 from .tokens import Tokens
 from .trading import Trading
+from .truth import name_contracts
 
 MAX_BODY_BYTES = 64 << 10
 MAX_FOUND = 20  # contracts in a search answer
@@ -48,15 +52,19 @@ def contract_json(contract: Contract, is_active: bool) -> str:
 
 
 class Gateway:
-    """contracts: all that are listed. The sender's channels are those that trade."""
+    """contracts: all that are listed. The sender's channels are those that trade. truth_folder: where that is said."""
 
-    def __init__(self, contracts: list[Contract], sender: Sender, tokens: Tokens, deflate: bool = False) -> None:
-        self._contracts = contracts
+    def __init__(
+        self, contracts: list[Contract], sender: Sender, tokens: Tokens, truth_folder: Path, deflate: bool = False
+    ) -> None:
         self.sender = sender
+        self._listing = Listing(contracts, sender.channels)
         self._tokens = tokens
+        self._truth_folder = truth_folder
         self._door = Door(tokens, deflate)
-        self._active = {channel.contract.contract_id: symbol for symbol, channel in sender.channels.items()}
-        history = History(sender.channels, frozenset(contract.contract_id for contract in contracts))
+        self._faults = Faults(sender, self._door)
+        self._trading = Trading(self._listing, self._door)
+        history = History(self._listing)
         self.app = web.Application(middlewares=[self._door.rest], client_max_size=MAX_BODY_BYTES)
         self.app.add_routes(
             [
@@ -73,10 +81,12 @@ class Gateway:
                 web.post("/simulator/pause", self._pause),
                 web.post("/simulator/resume", self._resume),
                 web.post("/simulator/end", self._end),
+                web.post("/simulator/fault", self._fault),
+                web.post("/simulator/roll", self._roll),
                 web.get("/simulator/status", self._status),
             ]
         )
-        Trading(contracts, sender, self._door).join(self.app)
+        self._trading.join(self.app)
 
     async def _login(self, request: web.Request) -> web.Response:
         body = await body_of(request)
@@ -92,24 +102,23 @@ class Gateway:
 
     async def _search(self, request: web.Request) -> web.Response:
         text = text_of(await body_of(request), "searchText").lower()
-        found = [c for c in self._contracts if text in c.name.lower() or text in c.description.lower()]
+        found = [c for c in self._listing.current if text in c.name.lower() or text in c.description.lower()]
         return self._listed(found[:MAX_FOUND])
 
     async def _available(self, request: web.Request) -> web.Response:
         await body_of(request)
-        return self._listed(self._contracts)
+        return self._listed(self._listing.current)
 
     def _listed(self, contracts: list[Contract]) -> web.Response:
         return answer(f'"contracts":[{",".join(self._json(contract) for contract in contracts)}]')
 
     def _json(self, contract: Contract) -> str:
-        return contract_json(contract, contract.contract_id in self._active)
+        return contract_json(contract, contract.contract_id in self._listing.trading)
 
     async def _search_by_id(self, request: web.Request) -> web.Response:
-        wanted = text_of(await body_of(request), "contractId")
-        for contract in self._contracts:
-            if contract.contract_id == wanted:
-                return answer(f'"contract":{self._json(contract)}')
+        contract = self._listing.known.get(text_of(await body_of(request), "contractId"))
+        if contract is not None:
+            return answer(f'"contract":{self._json(contract)}')
         return answer('"contract":null', _CONTRACT_NOT_FOUND)
 
     async def _ping(self, request: web.Request) -> web.Response:
@@ -118,7 +127,7 @@ class Gateway:
     async def _market_hub(self, request: web.Request) -> web.StreamResponse:
         expires_s = self._door.admit(request)
         try:
-            return await serve_market_hub(request, self._door.terms, expires_s, self.sender, self._active)
+            return await serve_market_hub(request, self._door.terms, expires_s, self.sender, self._listing)
         finally:
             self._door.release(request)
 
@@ -130,6 +139,32 @@ class Gateway:
             raise web.HTTPBadRequest from None
         for connection in list(self._door.terms.open):
             connection.finish(ending)
+        return await self._status(request)
+
+    async def _fault(self, request: web.Request) -> web.Response:
+        """Do a fault; the body's keys are those of faults.py."""
+        try:
+            self._faults.inject(await body_of(request))
+        except FaultRefused as refused:
+            raise web.HTTPBadRequest(text=str(refused)) from None
+        return await self._status(request)
+
+    async def _roll(self, request: web.Request) -> web.Response:
+        """The next month's contract of a symbol becomes the active one, and carries its flow and truth on."""
+        symbol = text_of(await body_of(request), "symbol")
+        channel = self.sender.channels.get(symbol)
+        if channel is None:
+            raise web.HTTPBadRequest(text=f"a symbol is one of {', '.join(self.sender.channels)}")
+        try:
+            successor = next_contract(channel.contract)
+        except ValueError as refused:
+            raise web.HTTPBadRequest(text=str(refused)) from None
+        self._trading.desk.expire(channel.contract.contract_id)
+        self._listing.roll(successor)
+        for connection in self._door.terms.open:
+            drop_subscriptions(connection, self.sender, symbol)
+        channels = self.sender.channels.values()
+        name_contracts(self._truth_folder, [(channel.contract, channel.flow.loops) for channel in channels])
         return await self._status(request)
 
     async def _pause(self, request: web.Request) -> web.Response:
@@ -162,6 +197,8 @@ class Gateway:
                 "ticks": sender.ticks,
                 "late_ticks": sender.late_ticks,
                 "late_ms_max": sender.late_s_max * 1000,
+                "faults": dict(self._faults.done),
+                "subscriptions": [connection.subscribed() for connection in self._door.terms.open],
                 "contracts": contracts,
             }
         )

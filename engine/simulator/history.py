@@ -6,7 +6,6 @@ the newest, and one that is not over yet comes only with includePartialBar. `liv
 
 import asyncio
 import time
-from collections.abc import Mapping
 from enum import IntEnum
 from typing import NamedTuple
 
@@ -14,10 +13,10 @@ import numpy as np
 from aiohttp import web
 
 from .bars import CLOSE, HIGH, LOW, OPEN, START, VOLUME, Unit, begins, joined, opening_ticks
-from .channel import Channel
 from .contracts import E9
 from .envelope import answer, body_of, flag_of, moment_of, text_of, whole_of
 from .flow import Ints
+from .listing import Listing
 from .past import Past
 
 MAX_BARS = 20_000
@@ -70,15 +69,15 @@ def bars_text(bars: Ints, tick_e9: int) -> str:
 
 
 class History:
-    """channels: by symbol, those that trade. listed: ids of all contracts; one that does not trade has no bars."""
+    """A contract that does not trade, or not any more, has no bars; after a roll the new one has all of them."""
 
-    def __init__(self, channels: Mapping[str, Channel], listed: frozenset[str]) -> None:
-        self._channels = {channel.contract.contract_id: channel for channel in channels.values()}
+    def __init__(self, listing: Listing) -> None:
+        self._channels = listing.channels
         self._pasts = {
-            contract_id: Past(channel.contract.symbol, opening_ticks(channel.flow), channel.start_s)
-            for contract_id, channel in self._channels.items()
+            channel.contract.symbol: Past(channel.contract.symbol, opening_ticks(channel.flow), channel.start_s)
+            for channel in listing.channels.values()
         }
-        self._listed = listed
+        self._listed = listing.known
 
     async def retrieve(self, request: web.Request) -> web.Response:
         """The route's handler."""
@@ -97,7 +96,7 @@ class History:
         window = Window(start_s, end_s, Unit(unit), number, limit, partial)
         channel.bars.take(channel.log)
         sent = channel.bars.since(start_s)
-        past, tick_e9, now_s = self._pasts[contract_id], channel.contract.tick_e9, time.time()
+        past, tick_e9, now_s = self._pasts[channel.contract.symbol], channel.contract.tick_e9, time.time()
 
         def work() -> str:
             return bars_text(select(np.vstack((past.since(start_s), sent)), window, now_s), tick_e9)

@@ -8,7 +8,7 @@ the connection translates.
 
 import json
 from abc import ABC, abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Set
 from dataclasses import dataclass
 from typing import Any, Generic, TypeVar
 
@@ -138,9 +138,9 @@ class HubProtocol(ABC, Generic[Action]):
 
 
 class Hub(HubProtocol[Change]):
-    """The market hub. contract_ids: what can be subscribed to."""
+    """The market hub. contract_ids: what can be subscribed to; it may grow."""
 
-    def __init__(self, contract_ids: frozenset[str]) -> None:
+    def __init__(self, contract_ids: Set[str]) -> None:
         super().__init__()
         self._contract_ids = contract_ids
 

@@ -8,6 +8,7 @@ from bisect import bisect_right
 from collections import Counter
 from dataclasses import dataclass
 from itertools import groupby
+from typing import NamedTuple
 
 import numpy as np
 
@@ -17,6 +18,14 @@ from .flow import Ints
 from .truth import ContractTruth, UnknownStamp
 
 Trade = tuple[int, int, int]  # ticks, size, aggressor
+
+
+class Sent(NamedTuple):
+    """A trade list in a log row. end: the row at which its subscription ended, or -1."""
+
+    row: int
+    end: int
+    trades: list[Trade]
 
 
 @dataclass(slots=True)
@@ -62,7 +71,18 @@ class Prints:
                 break
             except UnknownStamp:
                 continue
-        self._account(end_row, seen)
+        self._account(max(end_row, self._repeats_seen(seen)), seen)
+
+    def _repeats_seen(self, seen: Ints) -> int:
+        """The row behind the last list that was sent once more and seen once more; 0 if there is none."""
+        end_row = 0
+        due: Counter[int] = Counter()  # by the row that is repeated: prints to be seen before the next repetition's
+        for row, first_row in self._truth.repeats(self._next_row):
+            trades = len(self._truth.trades_sent(row, row + 1))
+            due[first_row] += trades * (2 if first_row >= self._next_row and first_row not in due else 1)
+            if np.count_nonzero(seen[:, 0] == self._truth.stamp_of(first_row)) >= due[first_row]:
+                end_row = row + 1
+        return end_row
 
     def finish(self) -> None:
         """All was read: what is still expected is lost."""
@@ -89,24 +109,25 @@ class Prints:
     def _settle(self, expected: Rows, ends: Ints, seen: Ints) -> None:
         """Go through it record by record. ends: for each expected trade the row at which its interval ended, or -1."""
         counts = self.counts
-        sent: dict[int, list[Trade]] = {}
-        where: dict[int, tuple[int, int]] = {}
-        for (row, stamp_ns, price, size, side), end in zip(expected.tolist(), ends.tolist(), strict=True):
-            sent.setdefault(stamp_ns, []).append((price, size, side))
-            where[stamp_ns] = row, end
+        sent: dict[int, list[Sent]] = {}  # by stamp: a list that was sent once more has it twice
+        for row, group in groupby(zip(expected.tolist(), ends.tolist(), strict=True), key=lambda pair: pair[0][0]):
+            listed = list(group)
+            trades = [(price, size, side) for (_, _, price, size, side), _ in listed]
+            sent.setdefault(listed[0][0][1], []).append(Sent(row, listed[0][1], trades))
         seen_rows = [-1]
-        for stamp_ns, group in groupby(seen.tolist(), key=lambda row: int(row[0])):
-            prints = [(price, size, side) for _, price, size, side in group]
-            wanted = sent.pop(stamp_ns, [])
-            if wanted:
-                seen_rows.append(max(where[stamp_ns][0], seen_rows[-1]))
+        for stamp_ns, prints_of in groupby(seen.tolist(), key=lambda row: int(row[0])):
+            prints = [(price, size, side) for _, price, size, side in prints_of]
+            wanted: list[Trade] = []
+            while sent.get(stamp_ns) and len(wanted) < len(prints):
+                first = sent[stamp_ns].pop(0)
+                wanted += first.trades
+                seen_rows.append(max(first.row, seen_rows[-1]))
             missing, extra = Counter(wanted) - Counter(prints), Counter(prints) - Counter(wanted)
             counts.lost += missing.total()
             counts.wrong += extra.total()
             if not missing and not extra:
                 counts.wrong += sum(a != b for a, b in zip(wanted, prints, strict=True))
-        for stamp_ns, trades in sent.items():
-            row, end = where[stamp_ns]
+        for row, end, trades in (one for rest in sent.values() for one in rest):
             later = bisect_right(seen_rows, row)
             seen_behind = later < len(seen_rows) and seen_rows[later] < end
             if end >= 0 and not seen_behind:

@@ -7,7 +7,7 @@ is sent as fast as possible looks at the clients: it waits while any of them is 
 
 import asyncio
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Protocol
 
 import numpy as np
@@ -47,7 +47,9 @@ class Sender:
         schedules: dict[str, Schedule],
         now_ns: Callable[[], int] = time.time_ns,
         monotonic_s: Callable[[], float] = time.monotonic,
+        gaps_s: Mapping[str, float] | None = None,
     ) -> None:
+        """gaps_s: by symbol, the least time between two records, which then leave one at a time (plain.py)."""
         self.channels = channels
         self.clients: set[Client] = set()
         self.paused = False
@@ -56,6 +58,7 @@ class Sender:
         self.late_s_max = 0.0
         self.cut_off = 0
         self._schedules = schedules
+        self._gaps_s = gaps_s or {}
         self._now_ns = now_ns
         self._monotonic_s = monotonic_s
         self._out = np.empty(OUT_BYTES, np.uint8)
@@ -136,9 +139,14 @@ class Sender:
         if schedule.unpaced:
             behind_bytes = max((client.behind_bytes() for client in self.clients if symbol in client.wanted), default=0)
             n = min(n, UNPACED_RUN) if behind_bytes <= UNPACED_BEHIND_BYTES else 0
+        gap_s = self._gaps_s.get(symbol, 0.0)
+        if gap_s:
+            n = min(n, 1)
         if n > 0:
             channel.advance(n, now_ns)
         due_s = schedule.due_at(channel.position)
+        if gap_s:
+            due_s = max(due_s, elapsed_s + gap_s)
         if schedule.unpaced and due_s <= elapsed_s:
             due_s = elapsed_s if n > 0 else elapsed_s + TICK_S
         self._next_s[symbol] = due_s

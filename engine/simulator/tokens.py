@@ -63,5 +63,9 @@ class Tokens:
         """End a token that `is_good` said yes to; a test venue's logouts are few enough to keep them all."""
         self._revoked.add(token)
 
+    def revoke_all(self) -> None:
+        """End every token that was ever given out."""
+        self._secret = secrets.token_bytes(32)
+
     def _signature(self, body: str) -> str:
         return _coded(hmac.digest(self._secret, body.encode(), "sha256"))

@@ -10,27 +10,24 @@ from aiohttp import web
 from . import tops
 from .account import Account
 from .connection import Connection, serve_hub
-from .contracts import Contract
 from .desk import Desk
 from .door import Door
 from .envelope import body_of, flag_of
 from .hub import Reply
+from .listing import Listing
 from .rest_account import RestAccount
-from .sender import Sender
 from .userhub import Listeners, UserHub, Wish
 
 SETTLE_S = 0.005  # how often open orders are held against what was sent since
 
 
 class Trading:
-    """contracts: all that are listed; the sender's channels are those that trade."""
+    """All of it, for the contracts of a listing."""
 
-    def __init__(self, contracts: list[Contract], sender: Sender, door: Door) -> None:
-        listed = {contract.contract_id: contract for contract in contracts}
-        channels = {channel.contract.contract_id: channel for channel in sender.channels.values()}
-        self.account = Account(listed)
-        self.listeners = Listeners(listed)
-        self.desk = Desk(self.account, listed, channels, time.time_ns, self.listeners.tell)
+    def __init__(self, listing: Listing, door: Door) -> None:
+        self.account = Account(listing.known)
+        self.listeners = Listeners(listing.known)
+        self.desk = Desk(self.account, listing.known, listing.channels, time.time_ns, self.listeners.tell)
         self._door = door
         tops.warm()
 

@@ -14,7 +14,8 @@ The log, all of it written by the simulator, int64 words:
 
 A row says: from this stamp (ns of the epoch, strictly increasing) the truth is the book after this record of the
 flow. A record ≥ 0 was sent with that stamp; a snapshot's row holds -2 - record, because it sends a state anew and no
-record; -1 is the opening book. So any stamp that a client ever saw names one state.
+record; -1 is the opening book. So any stamp that a client ever saw names one state. A trade list that was sent once
+more, with its old stamp, has a row with REPEAT · (its first row + 1) less than a snapshot's.
 
 A row is written before the count that makes it known, and the count before the frames are handed to a socket. The
 order of plain stores is what x86-64 keeps and what this test instrument relies on; it is no part of the engine.
@@ -23,13 +24,14 @@ order of plain stores is what x86-64 keeps and what this test instrument relies 
 import json
 import mmap
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from .book import Checkpoints, book_after
+from .contracts import Contract
 from .flow import ENTRY, RECORD, Flow, Ints, Kind, Rows
 
 LOG_ROWS = 1 << 17
@@ -40,6 +42,7 @@ _STAMPS_AT = _HEADER_WORDS + 2 * INTERVAL_ROWS
 _RECORDS_AT = _STAMPS_AT + LOG_ROWS
 _LOG_BYTES = 8 * (_RECORDS_AT + LOG_ROWS)
 OPENING = -1
+REPEAT = 1 << 24  # more than a flow has records
 
 EXPECTED = np.dtype([("row", "<i8"), ("venue_ns", "<i8"), ("price", "<i8"), ("size", "<i8"), ("side", "<i8")])
 
@@ -97,7 +100,6 @@ def write(folder: Path, flows: list[tuple[Flow, Checkpoints]]) -> dict[str, Stam
     """Write the flows and empty logs into `folder`, which is made if it is not there. Returns the logs by symbol."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     logs = {}
-    listed = []
     for flow, marks in flows:
         symbol = flow.contract.symbol
         np.save(folder / f"{symbol}.records.npy", flow.records)
@@ -105,12 +107,20 @@ def write(folder: Path, flows: list[tuple[Flow, Checkpoints]]) -> dict[str, Stam
         np.save(folder / f"{symbol}.starts.npy", marks.starts)
         np.save(folder / f"{symbol}.levels.npy", marks.levels)
         logs[symbol] = StampLog(folder / f"{symbol}.log")
-        contract = {"contract_id": flow.contract.contract_id, "tick_e9": flow.contract.tick_e9}
-        listed.append({"symbol": symbol, **contract, "loops": flow.loops})
-    draft = folder / "truth.json.tmp"
-    draft.write_text(json.dumps({"contracts": listed}))
-    os.replace(draft, folder / "truth.json")
+    listed = [(flow.contract, flow.loops) for flow, _ in flows]
+    name_contracts(folder, listed)
     return logs
+
+
+def name_contracts(folder: Path, listed: Iterable[tuple[Contract, bool]]) -> None:
+    """Say which contracts trade, and whether their flow loops; after a roll again, for who opens the truth then."""
+    rows = [
+        {"symbol": contract.symbol, "contract_id": contract.contract_id, "tick_e9": contract.tick_e9, "loops": loops}
+        for contract, loops in listed
+    ]
+    draft = folder / "truth.json.tmp"
+    draft.write_text(json.dumps({"contracts": rows}))
+    os.replace(draft, folder / "truth.json")
 
 
 class ContractTruth:
@@ -188,7 +198,7 @@ class ContractTruth:
 
     def _record(self, row: int) -> int:
         record = int(self._sent[row % LOG_ROWS])
-        return record if record >= OPENING else -2 - record
+        return record if record >= OPENING else _state(record)
 
     def book_at(self, venue_ns: int) -> tuple[Ints, Ints]:
         """Bids and asks at a stamp: (n, 2) int64 of (ticks, size), best first. Raises UnknownStamp."""
@@ -213,22 +223,52 @@ class ContractTruth:
         listed = self._intervals[: int(self._words[_INTERVALS])].tolist()
         return [(first, rows if end < 0 else end, end < 0) for first, end in listed]
 
+    def records_sent(self, begin: int, end: int) -> list[int]:
+        """The records of rows begin … end - 1, without snapshots; `begin` is at least `oldest_row`."""
+        sent = (int(self._sent[row % LOG_ROWS]) for row in range(begin, end))
+        return [record for record in sent if record >= 0]
+
+    def repeats(self, begin: int) -> list[tuple[int, int]]:
+        """(row, the row it repeats) of the trade lists that were sent once more in rows from `begin` on."""
+        rows = np.arange(max(begin, self.oldest_row), self.rows)
+        sent = self._sent[rows % LOG_ROWS]
+        repeats = np.flatnonzero(sent < -1 - REPEAT)
+        return list(zip(rows[repeats].tolist(), _repeated(sent[repeats]).tolist(), strict=True))
+
+    def stamp_of(self, row: int) -> int:
+        """The stamp of a log row, of those that are there."""
+        return int(self._stamps[row % LOG_ROWS])
+
     def trades_sent(self, begin: int, end: int) -> Rows:
         """All trades of rows begin … end - 1, EXPECTED rows in order; `begin` is at least `oldest_row`."""
         parts = []
         for first, last in _pieces(begin, end):
             part = slice(first % LOG_ROWS, (last - 1) % LOG_ROWS + 1)
-            sent = self._sent[part]
+            origins = np.arange(first, last)
+            repeats = np.flatnonzero(self._sent[part] < -1 - REPEAT)
+            origins[repeats] = _repeated(self._sent[part][repeats])
+            sent = self._sent[origins % LOG_ROWS]
             rows = np.flatnonzero((sent >= 0) & (self.records["kind"][np.maximum(sent, 0)] == Kind.TRADES))
             counts = self.records["entries"][sent[rows]]
             found = np.empty(int(counts.sum()), EXPECTED)
             found["row"] = np.repeat(first + rows, counts)
-            found["venue_ns"] = np.repeat(self._stamps[part][rows], counts)
+            found["venue_ns"] = np.repeat(self._stamps[origins[rows] % LOG_ROWS], counts)
             offsets = np.arange(len(found)) - np.repeat(np.cumsum(counts) - counts, counts)
             trades = self.entries[np.repeat(self.records["first"][sent[rows]], counts) + offsets]
             found["price"], found["size"], found["side"] = trades["price"], trades["size"], trades["type"]
             parts.append(found)
         return np.concatenate(parts) if parts else np.zeros(0, EXPECTED)
+
+
+def _state(sent: int) -> int:
+    """The record of the flow that the row of a snapshot, or of a repeated list, stands for."""
+    return (-2 - sent) % REPEAT
+
+
+def _repeated(sent: Ints) -> Ints:
+    """The rows that repetitions repeat."""
+    rows: Ints = (-2 - sent) // REPEAT - 1
+    return rows
 
 
 def _pieces(begin: int, end: int) -> Iterator[tuple[int, int]]:

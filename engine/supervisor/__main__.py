@@ -7,7 +7,7 @@ Its job comes on standard input (job.py). On standard output it tells launch, on
     died {role, pid, how}, restarted {role, pid, restarts, why}
     refused {role, how}                         the fork server could not make that worker
     parked {role, why}                          it is not started again
-    quarantined {role, sequence}                a ring record on which two lives of that worker ended
+    quarantined {role, symbol, sequence}        a ring record on which two lives of that worker ended
     said {role, line}                           what a child said that is not for the supervisor
     stopped, or failed {message}                the last word; status 0, or 1
 """
@@ -34,7 +34,7 @@ def supervise(job: Job, report: Report, signals: Signals) -> str:
         adopt_orphans()
         sweep(folder)
         generation = take_generation(job.settings.data_folder)
-        memory = Memory(folder, generation, job.settings.symbols)
+        memory = Memory(folder, generation, job.settings.symbols, account=job.settings.venue.account)
         return Supervisor(job, memory, report, signals, os.environ).run()
     finally:
         remove(folder, lock)

@@ -1,7 +1,7 @@
 """What to do next, from what is known: pure functions on values, no clock, no process, no file.
 
 One `Role` is one place that at most one process fills: the simulator, the engine, the fork server, and a worker for
-each symbol. A role goes through these phases, and this file alone moves it:
+each worker process, of one instrument or several. A role goes through these phases, and this file alone moves it:
 
     DOWN ── start asked ──▶ ASKED ── its process is known ──▶ LIVES ── told to end ──▶ ENDING
       ▲                       │                                 │                        │
@@ -15,6 +15,7 @@ import signal
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import Enum
+from typing import NamedTuple
 
 TICK_MS = 100
 
@@ -27,7 +28,7 @@ STOP_TICKS = 30  # between the wish to end and the kill
 BACK_OFF_TICKS = (0, 0, 2, 5, 10, 20, 50, 100)
 STILLBORN = 3  # a life that never moved counts for so many: what cannot even start is parked soon
 FREE_KILLS = 30  # ends from outside say nothing about the program: so many are answered at once, and none parks
-MAX_QUARANTINED = 64
+MAX_QUARANTINED = 64  # in one process; what its job has room for
 
 CRASH_SIGNALS = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT})
 _OUTSIDE_SIGNALS = frozenset({signal.SIGKILL, signal.SIGTERM})
@@ -58,11 +59,18 @@ class Why(Enum):
     STOP = "stop"
 
 
+class Begun(NamedTuple):
+    """The ring record that a worker was applying: sequences of two rings may be the same."""
+
+    symbol: str
+    sequence: int
+
+
 @dataclass(frozen=True, slots=True)
 class Role:
     """One place for one process, and all that is remembered of those who filled it."""
 
-    name: str  # the symbol, for a worker
+    name: str  # of the worker process, for a worker: the symbol of its only instrument, or what its file says
     part: Part
     phase: Phase = Phase.DOWN
     since_tick: int = 0  # when the phase began
@@ -76,8 +84,8 @@ class Role:
     starts: int = 0
     crashes: int = 0  # in a row
     kills: int = 0  # from outside, in a row
-    accused: int = 0  # the sequence that the last life died on, if it died in a way that says so
-    quarantine: tuple[int, ...] = ()
+    accused: Begun | None = None  # what the last life died on, if it died in a way that says so
+    quarantine: tuple[Begun, ...] = ()
     last_end: str = ""  # how the last life ended
     parked: str = ""  # why it is not started any more
 
@@ -93,11 +101,11 @@ class Role:
 
 @dataclass(frozen=True, slots=True)
 class Death:
-    """How a process ended: by a signal, or with a status; and the ring record it had begun (0: none)."""
+    """How a process ended: by a signal, or with a status; and the ring record it had begun, if one."""
 
     signal: int
     status: int
-    begun: int = 0
+    begun: Begun | None = None
 
     @property
     def text(self) -> str:
@@ -191,17 +199,17 @@ def died(role: Role, death: Death, tick: int) -> Role:
     if role.moved and tick - role.born_tick >= GOOD_LIFE_TICKS:
         role = replace(role, crashes=0, kills=0)
     if role.why is Why.STOP:
-        return _down(replace(role, accused=0), tick)
+        return _down(replace(role, accused=None), tick)
     weight = 1 if role.moved or death.begun else STILLBORN
     if death.signal in CRASH_SIGNALS or role.why is Why.NO_PROGRESS:
         if death.begun and death.begun == role.accused:
             quarantine = (*role.quarantine, death.begun)
-            return _down(replace(role, accused=0, quarantine=quarantine, crashes=0), tick)
+            return _down(replace(role, accused=None, quarantine=quarantine, crashes=0), tick)
         return _down(replace(role, accused=death.begun, crashes=role.crashes + weight), tick)
     asked_from_outside = role.moved and not death.signal and not death.status  # a SIGTERM it took well
     if death.signal in _OUTSIDE_SIGNALS or asked_from_outside:
-        return _down(replace(role, accused=0, kills=role.kills + 1), tick)
-    return _down(replace(role, accused=0, crashes=role.crashes + weight), tick)
+        return _down(replace(role, accused=None, kills=role.kills + 1), tick)
+    return _down(replace(role, accused=None, crashes=role.crashes + weight), tick)
 
 
 def parked(role: Role, why: str, tick: int) -> Role:

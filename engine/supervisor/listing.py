@@ -29,9 +29,10 @@ def list_all(
         instruments=tuple(
             Listed(
                 symbol=each.symbol,
-                pid=roles[each.symbol].pid,
-                restarts=roles[each.symbol].restarts,
-                parked=roles[each.symbol].parked,
+                process=each.worker,
+                pid=roles[each.worker].pid,
+                restarts=roles[each.worker].restarts,
+                parked=roles[each.worker].parked,
                 levels=each.levels,
                 max_depth=each.max_depth,
                 ring_mib=each.ring_mib,

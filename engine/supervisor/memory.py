@@ -15,6 +15,8 @@ from shm.layout import Kind, Regions, Words
 from shm.life import AlreadyHeld, LifeLock, is_held
 
 from ..config import SymbolSettings
+from ..processes import WorkerProcess, processes_of
+from .decide import Begun
 from .errors import CannotStart
 
 SUPERVISOR_LOCK = "supervisor.lock"
@@ -99,16 +101,24 @@ def _remove_contents(folder: Path) -> None:
 class Memory:
     """The segments of one generation, and the words of them that the supervisor looks at."""
 
-    def __init__(self, folder: Path, generation: int, symbols: tuple[SymbolSettings, ...]) -> None:
-        """Make all segments. Raises NoRoom, before anything is made if the sum is known not to fit."""
+    def __init__(
+        self, folder: Path, generation: int, symbols: tuple[SymbolSettings, ...], *, account: bool = False
+    ) -> None:
+        """Make all segments, that of an account if one is viewed.
+
+        Raises NoRoom, before anything is made if the sum is known not to fit.
+        """
         self.folder = folder
         self.generation = generation
         below = registry.generation_folder(folder, generation)
         below.mkdir(mode=0o700)
-        segment.check_room(below, needed_bytes(symbols))
+        segment.check_room(below, needed_bytes(symbols, account=account))
         for each in symbols:
             self._make(f"{each.symbol}.ring", Kind.RING, _ring_regions(each), each.symbol)
             self._make(f"{each.symbol}.book", Kind.BOOK, _book_regions(each), each.symbol)
+        for process in processes_of(symbols).values():
+            if process.has_bell:
+                self._make(f"{process.name}.bell", Kind.BELL, layout.bell_regions())
         self._make("engine", Kind.ENGINE, layout.engine_regions())
         self._make("changed", Kind.CHANGED, layout.changed_regions())
         self._make("events", Kind.EVENTS, layout.events_regions())
@@ -116,6 +126,8 @@ class Memory:
         changed = segment.attach(below / "changed", Kind.CHANGED, writable=True, generation=generation)
         events.claim()
         self.events = EventLog(events, changed)
+        if account:
+            self._make("account", Kind.ACCOUNT, layout.account_regions())
         self._engine = self._look("engine", Kind.ENGINE)
         self._rings = {each.symbol: self._look(f"{each.symbol}.ring", Kind.RING, each.symbol) for each in symbols}
 
@@ -131,19 +143,25 @@ class Memory:
     def engine_beat(self) -> int:
         return int(self._engine[layout.ENGINE_WORDS.index("heartbeat") * layout.WORDS_A_LINE])
 
-    def worker_beat(self, symbol: str) -> int:
-        return int(self._rings[symbol][layout.HEARTBEAT])
+    def worker_beat(self, process: WorkerProcess) -> int:
+        """Grows as long as the process goes on with any of its instruments."""
+        return sum(int(self._rings[each.symbol][layout.HEARTBEAT]) for each in process.symbols)
 
-    def begun(self, symbol: str) -> int:
-        """The sequence of the record that the worker was applying when it last wrote this word; 0 for none."""
-        return int(self._rings[symbol][layout.BEGUN])
+    def begun(self, process: WorkerProcess) -> Begun | None:
+        """The record that the worker was applying when it last said so; it has at most one in hand."""
+        for each in process.symbols:
+            if sequence := int(self._rings[each.symbol][layout.BEGUN]):
+                return Begun(each.symbol, sequence)
+        return None
 
 
-def needed_bytes(symbols: tuple[SymbolSettings, ...]) -> int:
+def needed_bytes(symbols: tuple[SymbolSettings, ...], *, account: bool = False) -> int:
     """What all segments of one generation take."""
+    common = [layout.engine_regions(), layout.changed_regions(), layout.events_regions()]
+    common += [layout.account_regions()] if account else []
     each = sum(layout.total_bytes(_ring_regions(one)) + layout.total_bytes(_book_regions(one)) for one in symbols)
-    common = layout.engine_regions(), layout.changed_regions(), layout.events_regions()
-    return each + sum(layout.total_bytes(regions) for regions in common)
+    bells = sum(layout.total_bytes(layout.bell_regions()) for one in processes_of(symbols).values() if one.has_bell)
+    return each + bells + sum(layout.total_bytes(regions) for regions in common)
 
 
 def _ring_regions(settings: SymbolSettings) -> Regions:

@@ -21,6 +21,7 @@ from shm.layout import EventKind
 from shm.registry import Registry
 
 from ..config import Settings
+from ..processes import processes_of
 from . import decide
 from .child import Child, Started, start_engine, start_simulator
 from .decide import Action, Park, Part, Phase, Role, Start, Stop, Tell
@@ -53,7 +54,8 @@ class Supervisor:
         self._roles: dict[str, Role] = {SERVER: Role(SERVER, Part.SERVER), ENGINE: Role(ENGINE, Part.ENGINE)}
         if job.simulator is not None:
             self._roles[SIMULATOR] = Role(SIMULATOR, Part.SIMULATOR)
-        self._roles |= {each.symbol: Role(each.symbol, Part.WORKER) for each in job.settings.symbols}
+        self._processes = processes_of(job.settings.symbols)
+        self._roles |= {name: Role(name, Part.WORKER) for name in self._processes}
         self._children: dict[str, Child] = {}
         self._lines: dict[str, LineReader] = {}
         self._server: ForkServer | None = None
@@ -177,17 +179,25 @@ class Supervisor:
 
     def _worker_job(self, role: Role) -> dict[str, object]:
         """A job as `workers/job.py` reads it."""
-        settings = next(each for each in self._settings.symbols if each.symbol == role.name)
+        process = self._processes[role.name]
         return {
-            "symbol": role.name,
+            "name": process.name,
+            "cpu": process.cpu,
+            "bell": process.has_bell,
             "folder": str(self._memory.folder),
             "generation": self._memory.generation,
             "data_folder": str(self._settings.data_folder),
-            "batch_max_frames": settings.batch_max_frames,
-            "batch_max_us": settings.batch_max_us,
-            "spin_us": settings.spin_us,
-            "quarantine": list(role.quarantine),
             "supervisor_pid": os.getpid(),
+            "instruments": [
+                {
+                    "symbol": each.symbol,
+                    "batch_max_frames": each.batch_max_frames,
+                    "batch_max_us": each.batch_max_us,
+                    "spin_us": each.spin_us,
+                    "quarantine": [begun.sequence for begun in role.quarantine if begun.symbol == each.symbol],
+                }
+                for each in process.symbols
+            ],
         }
 
     # ── what happens ──────────────────────────────────────────────────────────────────────────────────────
@@ -206,11 +216,11 @@ class Supervisor:
                         self._report.say("compiled", seconds=seconds)
                         self._compile_seconds = seconds
                         self._employ_engine()
-                case Spawned(symbol, pid, pidfd):
-                    self._adopt(symbol, Child(pid, pidfd))
-                case Refused(symbol, message):
-                    self._roles[symbol] = decide.refused(self._roles[symbol], message, self._tick)
-                    self._report.say("refused", role=symbol, how=message)
+                case Spawned(name, pid, pidfd):
+                    self._adopt(name, Child(pid, pidfd))
+                case Refused(name, message):
+                    self._roles[name] = decide.refused(self._roles[name], message, self._tick)
+                    self._report.say("refused", role=name, how=message)
 
     def _on_lines(self, name: str) -> None:
         reader = self._lines[name]
@@ -240,13 +250,15 @@ class Supervisor:
         death = child.reap()
         self._ended_wall_ns[name] = time.time_ns()
         if role.part is Part.WORKER:
-            death = replace(death, begun=self._memory.begun(name))
+            death = replace(death, begun=self._memory.begun(self._processes[name]))
         self._roles[name] = now = decide.died(role, death, self._tick)
         if role.why is not decide.Why.STOP:
             self._report.say("died", role=name, pid=role.pid, how=now.last_end)
         if now.quarantine != role.quarantine:
-            self._report.say("quarantined", role=name, sequence=now.quarantine[-1])
-            self._note(EventKind.QUARANTINE, now, why=now.last_end, sequence=now.quarantine[-1])
+            symbol, sequence = now.quarantine[-1]
+            self._report.say("quarantined", role=name, symbol=symbol, sequence=sequence)
+            who, why = role.part.value, now.last_end
+            self._memory.events.say(EventKind.QUARANTINE, symbol, who=who, why=why, sequence=sequence)
         if role.part is Part.SERVER:
             self._bury_server()
         if child is self._idle_engine:
@@ -275,9 +287,10 @@ class Supervisor:
                 os.waitpid(pid, 0)
 
     def _note(self, kind: EventKind, role: Role, **said: Any) -> None:
-        """An event of a role's, for readers."""
-        symbol = role.name if role.part is Part.WORKER else ""
-        self._memory.events.say(kind, symbol, who=role.part.value, pid=role.pid, **said)
+        """An event of a role's, for readers: of each instrument that it works for, or of the engine as a whole."""
+        served = self._processes[role.name].symbols if role.part is Part.WORKER else ()
+        for symbol in [each.symbol for each in served] or [""]:
+            self._memory.events.say(kind, symbol, who=role.part.value, pid=role.pid, **said)
 
     # ── looking and telling ───────────────────────────────────────────────────────────────────────────────
 
@@ -297,7 +310,7 @@ class Supervisor:
 
     def _beat(self, role: Role) -> int:
         if role.part is Part.WORKER:
-            return self._memory.worker_beat(role.name)
+            return self._memory.worker_beat(self._processes[role.name])
         if role.part is Part.ENGINE:
             return self._memory.engine_beat()
         return self._server_packets if role.part is Part.SERVER else int(self._simulator_url is not None)

@@ -24,14 +24,14 @@ class Ready:
 class Spawned:
     """A worker lives, as a child of this process."""
 
-    symbol: str
+    name: str
     pid: int
     pidfd: int
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    symbol: str
+    name: str
     message: str
 
 
@@ -70,5 +70,5 @@ def _answer(message: dict[str, Any], descriptors: list[int]) -> Ready | Spawned 
     if message["event"] == "ready":
         return Ready(float(message["compile_seconds"]))
     if message["event"] == "spawned":
-        return Spawned(message["symbol"], message["pid"], descriptors[0])
-    return Refused(message["symbol"], message["message"])
+        return Spawned(message["name"], message["pid"], descriptors[0])
+    return Refused(message["name"], message["message"])

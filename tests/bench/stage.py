@@ -17,7 +17,7 @@ from shm.life import LifeLock, start_ticks
 from shm.registry import Listed, Registry
 from shm.ring import RingWriter
 from shm.segment import Segment
-from workers.job import Job
+from workers.job import Task
 from workers.worker import Worker, map_memory
 
 NAME = "bench"
@@ -41,8 +41,7 @@ class Stage:
 
     def worker(self) -> Worker:
         """A worker with the shipped settings; its loop is the caller's."""
-        job = Job(SYMBOL, "", GENERATION, "", 256, 1000, 0, (), 0)
-        return Worker(map_memory(self.ring, self.book, self.changed), job)
+        return Worker(map_memory(self.ring, self.book, self.changed), Task(SYMBOL, 256, 1000, 0, ()), Path())
 
 
 @contextmanager
@@ -94,5 +93,5 @@ def _registry() -> Registry:
         engine_pid=0,
         simulator_url=None,
         truth_folder=None,
-        instruments=(Listed(SYMBOL, 0, 0, "", LEVELS, MAX_DEPTH, RING_MIB, MAX_LAG_MS),),
+        instruments=(Listed(SYMBOL, SYMBOL, 0, 0, "", LEVELS, MAX_DEPTH, RING_MIB, MAX_LAG_MS),),
     )

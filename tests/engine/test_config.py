@@ -2,11 +2,12 @@
 
 import dataclasses
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from engine.config import (
@@ -60,9 +61,9 @@ def test_symbols_come_in_the_order_that_was_asked_for() -> None:
 def test_a_file_changes_what_it_names_and_nothing_else(tmp_path: Path) -> None:
     (tmp_path / "X.toml").write_text("levels = 10\nmax_depth = 20")
     assert load_symbols(tmp_path) == (SymbolSettings("X", levels=10, max_depth=20),)
-    (tmp_path / "engine.toml").write_text('[feed]\nping_interval_ms = 500\n[venue]\nname = "projectx"')
+    (tmp_path / "engine.toml").write_text('[feed]\nping_interval_ms = 500\ndeflate = true\n[venue]\nname = "projectx"')
     loaded = load(tmp_path / "engine.toml")
-    assert loaded.feed == FeedSettings(ping_interval_ms=500)
+    assert loaded.feed == FeedSettings(ping_interval_ms=500, deflate=True)
     assert loaded.http == HttpSettings()
     assert loaded.venue.api_url == "https://api.topstepx.com/api"
 
@@ -87,7 +88,7 @@ def test_a_ring_is_a_power_of_two(tmp_path: Path, value: str) -> None:
 @pytest.mark.parametrize("key", [entry.name for entry in dataclasses.fields(SymbolSettings) if entry.type is int])
 def test_bounds_are_where_the_rule_says(tmp_path: Path, key: str) -> None:
     rule = next(entry.metadata["rule"] for entry in dataclasses.fields(SymbolSettings) if entry.name == key)
-    low, high = (int(word) for word in rule.must.split() if word.isdigit())
+    low, high = (int(word) for word in rule.must.split() if word.removeprefix("-").isdigit())
     assert [rule.holds(value) for value in (low - 1, low, high, high + 1)] == [False, True, True, False]
 
 
@@ -103,6 +104,61 @@ def test_contracts_that_are_none(tmp_path: Path, contract: object) -> None:
 def test_one_contract_twice(tmp_path: Path) -> None:
     (tmp_path / "A.toml").write_text('contract = "CON.F.US.MNQ.Z26"')
     assert "CON.F.US.MNQ.Z26 is there twice" in refusal(tmp_path, 'contract = "CON.F.US.MNQ.Z26"')
+
+
+def folder_of(folder: Path, **files: str) -> Path:
+    for symbol, text in files.items():
+        (folder / f"{symbol}.toml").write_text(text)
+    return folder
+
+
+def test_instruments_share_a_process_and_its_cpu(tmp_path: Path) -> None:
+    cpu = min(os.sched_getaffinity(0))
+    pinned, other, alone = load_symbols(
+        folder_of(tmp_path, A=f'process = "quiet"\ncpu = {cpu}', B='process = "quiet"', C="")
+    )
+    assert (pinned.worker, other.worker, alone.worker) == ("quiet", "quiet", "C")
+    assert (pinned.cpu, other.cpu, alone.cpu) == (cpu, -1, -1)
+
+
+@pytest.mark.parametrize("name", ["a b", "../x", ".x", "x" * 33, "ü"])
+def test_a_process_name_becomes_a_file_name(tmp_path: Path, name: str) -> None:
+    assert "process is" in refusal(tmp_path, f"process = {json.dumps(name)}")
+
+
+def test_a_cpu_that_this_machine_does_not_have(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {3, 0})
+    assert refusal(tmp_path, "cpu = 1") == (
+        f"{tmp_path}/MNQ.toml: cpu is 1, but it must be one that this machine lets us use, of 0, 3:"
+        " correct it, or leave it out for -1, which is anywhere"
+    )
+    (tmp_path / "MNQ.toml").write_text("cpu = 3")
+    given = load(symbols_dir=tmp_path)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0})
+    assert Settings.from_json(given.to_json()).symbols[0].cpu == 3, "who is given settings goes on without the CPU"
+
+
+def test_two_cpus_for_one_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "sched_getaffinity", lambda pid: {0, 1})
+    text = 'process = "quiet"\ncpu = '
+    assert "cpu is 0 for A and 1 for MNQ, but both are in process quiet" in refusal(
+        folder_of(tmp_path, A=text + "0"), text + "1"
+    )
+
+
+def test_a_process_named_as_an_instrument_that_is_not_in_it(tmp_path: Path) -> None:
+    text = 'process = "A"'
+    for other in ("", 'process = "quiet"'):
+        assert "MNQ's process is A, but so is called an instrument that does not share it" in refusal(
+            folder_of(tmp_path, A=other), text
+        )
+    (tmp_path / "A.toml").write_text(text)
+    assert [settings.worker for settings in load_symbols(tmp_path)] == ["A", "A"]
+
+
+@pytest.mark.parametrize("name", ["engine", "simulator"])
+def test_a_process_named_as_another_part_of_the_engine(tmp_path: Path, name: str) -> None:
+    assert f"MNQ's process is {name}, which is the engine's" in refusal(tmp_path, f'process = "{name}"')
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
@@ -171,9 +227,27 @@ def test_the_simulator_takes_no_address_until_it_runs(tmp_path: Path) -> None:
     assert "picks its own address" in engine_refusal(tmp_path, '[venue]\napi_url = "https://h/api"')
     found = load().at_simulator("http://127.0.0.1:5000", "someone")
     assert found.venue == VenueSettings(
-        "simulator", "http://127.0.0.1:5000/api", "http://127.0.0.1:5000/hubs/market", "someone"
+        name="simulator",
+        api_url="http://127.0.0.1:5000/api",
+        market_hub_url="http://127.0.0.1:5000/hubs/market",
+        user_hub_url="http://127.0.0.1:5000/hubs/user",
+        user_name="someone",
     )
     assert Settings.from_json(json.loads(json.dumps(found.to_json()))) == found
+
+
+def test_an_account_is_viewed_when_the_file_says_so(tmp_path: Path) -> None:
+    assert not load().venue.account
+    (tmp_path / "e.toml").write_text('[venue]\nname = "projectx"\naccount = true\naccount_name = "PRAC-1"')
+    venue = load(tmp_path / "e.toml").venue
+    assert (venue.account, venue.account_name) == (True, "PRAC-1")
+    assert venue.user_hub_url == "https://rtc.topstepx.com/hubs/user"
+    assert load(tmp_path / "e.toml", venue="simulator").at_simulator("http://127.0.0.1:1", "me").venue.account
+    assert "venue.account is 1, but it must be true or false" in engine_refusal(tmp_path, "[venue]\naccount = 1")
+    assert "venue.account is not true" in engine_refusal(tmp_path, '[venue]\naccount_name = "PRAC-1"')
+    wrong = '[venue]\nuser_hub_url = "https://h/hubs/user"'
+    assert "the simulator picks its own address" in engine_refusal(tmp_path, wrong)
+    assert "user_hub_url is" in engine_refusal(tmp_path, '[venue]\nuser_hub_url = "http://rtc.topstepx.com"')
 
 
 def test_an_argument_wins_over_the_file(tmp_path: Path) -> None:
@@ -228,8 +302,11 @@ KEYS = [
         if "rule" in entry.metadata
     ),
 ]
+FLAGS = {
+    entry.name for kind in Settings.TABLES.values() for entry in dataclasses.fields(kind) if entry.default is False
+}
 WRONG: st.SearchStrategy[object] = st.one_of(
-    st.sampled_from([-1, 2**70, 1.5, True, None, [], {}, "\x00", "no\nsuch", "x" * 10_000]),
+    st.sampled_from([-2, 2**70, 1.5, True, None, [], {}, "\x00", "no\nsuch", "x" * 10_000]),
     st.lists(st.integers(), min_size=1, max_size=3),
 )
 
@@ -238,6 +315,7 @@ WRONG: st.SearchStrategy[object] = st.one_of(
 @settings(max_examples=300, deadline=None)
 def test_any_corrupted_key_is_refused_by_file_and_name(key: tuple[str, str], value: object) -> None:
     table, name = key
+    assume(value is not True or name not in FLAGS)
     document = load().to_json()
     document["symbols"] = document["symbols"][:1]
     (document["symbols"][0] if table == "symbol" else document[table])[name] = value

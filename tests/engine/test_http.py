@@ -336,6 +336,31 @@ def test_answers_that_are_no_objects(body: bytes, said: str) -> None:
     assert said in str(error_of(handler))
 
 
+DEEP = 500_000
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"a":' + b"[" * DEEP,
+        b'{"a":' * (DEEP // 5),
+        b'{"a":' + b"[" * DEEP + b"]" * DEEP + b"}",
+        b'{"a":' * (DEEP // 5) + b"1" + b"}" * (DEEP // 5),
+    ],
+    ids=["lists", "objects", "lists that are closed", "objects that are closed"],
+)
+@pytest.mark.parametrize("packed", [bytes, gzip.compress], ids=["plain", "gzip"])
+def test_answers_that_are_too_deep(body: bytes, packed: Callable[[bytes], bytes]) -> None:
+    """As deep as the body's limit lets it be: no JSON, and nothing worse."""
+
+    async def handler(request: web.Request) -> web.Response:
+        encoding = "identity" if packed is bytes else "gzip"
+        return web.Response(body=packed(body), headers={"Content-Encoding": encoding})
+
+    assert len(body) < 1 << 20
+    assert str(error_of(handler, HttpSettings(max_body_kib=1024))).endswith("something that is not JSON")
+
+
 @pytest.mark.parametrize("status", [400, 404, 429, 500, 503])
 def test_a_status_is_named(status: int) -> None:
     async def handler(request: web.Request) -> web.Response:

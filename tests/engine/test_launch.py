@@ -13,9 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from engine.config import KEY_VARIABLE, USER_VARIABLE
-from engine.launch import main, report
+from engine.config import KEY_VARIABLE, USER_VARIABLE, Credentials
+from engine.launch import main, parser
+from engine.launching import _settings, _simulator_job, report
 from engine.run import Outcome
+from engine.simulator.__main__ import Job
 from engine.summary import Result, Verdict
 
 RESULT = Result(
@@ -25,6 +27,7 @@ RESULT = Result(
     uss_mib=5.23,
     verdict=Verdict(1234, 12_345, 0, 0, 0, 0, False, 20.0),
 )
+LATER = {"supervisor_pid": None}
 OUTCOME = Outcome([RESULT], 20.0, 6000.0)
 
 
@@ -49,6 +52,16 @@ def _status(arguments: list[str]) -> int:
         (["--nonsense"], "--nonsense"),
         (["--for", "0"], "above 0"),
         (["--for", "soon"], "soon"),
+        (["--for", "1e9"], "below 1,000,000,000"),
+        (["--token-lifetime", "0"], "whole seconds"),
+        (["--token-lifetime", "1.5"], "1.5"),
+        (["--single-prints", "--bursts"], "--bursts"),
+        (["--single-prints", "--flow", __file__], "--flow"),
+        (["--single-prints", "--rate", "1001", "--symbols", "MNQ,MES"], "500 entries/s an instrument"),
+        (["--venue", "projectx", "--bursts"], "--bursts is about the simulator"),
+        (["--venue", "projectx", "--rate", "100"], "--rate is about the simulator"),
+        (["--venue", "projectx", "--simulator-only"], "--simulator-only is about the simulator"),
+        (["--simulator-only", "--for", "3"], "--for"),
         (["--rate", "0.5"], "1 to 200,000"),
         (["--rate", "200001"], "1 to 200,000"),
         (["--port", "65536"], "65536"),
@@ -124,11 +137,14 @@ def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:
     text = capsys.readouterr().out
     options = set(re.findall(r"--[a-z-]+", text))
     assert options >= {"--for", "--json", "--check", "--venue", "--symbols", "--symbols-dir", "--data", "--rate"}
+    assert options >= {"--bursts", "--single-prints", "--deflate", "--token-lifetime"}
+    assert KEY_VARIABLE in text
+    assert USER_VARIABLE in text
     assert options >= {"--name", "--config", "--flow", "--pace", "--crossed", "--port", "--simulator-only", "--seed"}
 
 
 def test_json_is_all_that_is_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:
-    assert report(OUTCOME, as_json=True) == 0
+    assert report(OUTCOME, as_json=True, command="scripts/launch") == 0
     printed = capsys.readouterr()
     assert json.loads(printed.out)["totals"]["records"] == 100
     assert printed.err == ""
@@ -137,10 +153,17 @@ def test_json_is_all_that_is_on_stdout(capsys: pytest.CaptureFixture[str]) -> No
 def test_a_failure_is_said_on_stderr_and_in_the_status(capsys: pytest.CaptureFixture[str]) -> None:
     assert RESULT.verdict is not None
     wrong = replace(RESULT, verdict=replace(RESULT.verdict, wrong_levels=3))
-    assert report(Outcome([RESULT, wrong], 20.0, 6000.0), as_json=True) == 1
+    assert report(Outcome([RESULT, wrong], 20.0, 6000.0), as_json=True, command="scripts/launch") == 1
     printed = capsys.readouterr()
     assert json.loads(printed.out)["totals"]["wrong_levels"] == 3
     assert printed.err == "scripts/launch: MNQ: 3 of 12,345 compared levels were wrong in a live book\n"
+
+
+def test_a_run_without_a_live_book_is_a_failure_in_the_engines_words(capsys: pytest.CaptureFixture[str]) -> None:
+    unmeasured = Outcome([replace(RESULT, verdict=None)], 20.0, None, "no login: nobody there")
+    assert report(unmeasured, as_json=True, command="scripts/launch") == 1
+    assert capsys.readouterr().err == "scripts/launch: no book was ever live: no login: nobody there\n"
+    assert report(replace(unmeasured, trouble=""), as_json=True, command="scripts/launch") == 0
 
 
 @pytest.mark.parametrize("as_json", [True, False])
@@ -151,12 +174,29 @@ def test_a_reader_of_the_result_that_is_gone_is_one_sentence(
     os.close(reading)
     with open(writing, "w") as gone:
         monkeypatch.setattr(sys, "stdout", gone)
-        assert report(OUTCOME, as_json=as_json) == 1
+        assert report(OUTCOME, as_json=as_json, command="scripts/launch") == 1
     said = capsys.readouterr().err
     assert said.startswith("scripts/launch: nobody reads its standard output")
     assert said.count("\n") == 1
 
 
 def test_the_table_is_on_stdout(capsys: pytest.CaptureFixture[str]) -> None:
-    assert report(OUTCOME, as_json=False) == 0
+    assert report(OUTCOME, as_json=False, command="scripts/launch") == 0
     assert "MNQ" in capsys.readouterr().out
+
+
+def _job(arguments: list[str]) -> Job:
+    """What the simulator is told of a command line."""
+    options = parser().parse_args(arguments)
+    settings = _settings(options, None)
+    return Job.read(json.dumps(_simulator_job(options, settings, Credentials("me", "a-key"), Path("truth")) | LATER))
+
+
+def test_the_simulator_is_told_what_was_asked_for() -> None:
+    plain = _job([])
+    assert (plain.rate_entries_per_s, plain.prints, plain.bursts, plain.deflate) == (6000, "lists", False, False)
+    assert plain.token_lifetime_s == 86_400
+    told = _job(["--bursts", "--deflate", "--token-lifetime", "60", "--rate", "70"])
+    assert (told.rate_entries_per_s, told.bursts, told.deflate, told.token_lifetime_s) == (70, True, True, 60)
+    single = _job(["--single-prints", "--symbols", "MNQ,MES"])
+    assert (single.prints, single.rate_entries_per_s) == ("single", 100)

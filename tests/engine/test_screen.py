@@ -25,13 +25,13 @@ def test_a_log_gets_a_line_a_look() -> None:
     assert file.getvalue().count("\n") == 2
 
 
-def test_quiet_says_in_a_log_only_what_went_wrong() -> None:
+def test_quiet_says_in_a_log_only_what_takes_long_and_what_went_wrong() -> None:
     console, file = _console(terminal=False)
     with Screen(console, quiet=True) as screen:
         screen.show(HEADING, [])
         screen.note("x")
         screen.say({"event": "died", "role": "MNQ", "pid": 7, "how": "ended by SIGKILL"})
-    assert file.getvalue() == "MNQ: process 7 ended by SIGKILL\n"
+    assert file.getvalue() == "x\nMNQ: process 7 ended by SIGKILL\n"
 
 
 @pytest.mark.parametrize("quiet", [False, True])
@@ -49,7 +49,10 @@ def test_a_terminal_gets_the_table(quiet: bool) -> None:
         ({"event": "died", "role": "MNQ", "pid": 7, "how": "ended by SIGKILL"}, "MNQ: process 7 ended by SIGKILL\n"),
         ({"event": "restarted", "role": "MNQ", "pid": 8, "restarts": 1, "why": "…"}, "MNQ: goes on in process 8\n"),
         ({"event": "parked", "role": "MNQ", "why": "died too often"}, "MNQ: died too often\n"),
-        ({"event": "quarantined", "role": "MNQ", "sequence": 9}, "MNQ: record 9 kills its worker and was set aside\n"),
+        (
+            {"event": "quarantined", "role": "quiet", "symbol": "MNQ", "sequence": 9},
+            "MNQ: record 9 kills its worker and was set aside\n",
+        ),
         ({"event": "said", "role": "engine", "line": {}}, ""),
     ],
 )

@@ -210,7 +210,7 @@ class PlainEngine:
             simulator_url=None,
             truth_folder=None,
             instruments=tuple(
-                Listed(symbol, pid, restarts, parked, LEVELS, MAX_DEPTH, 1, MAX_LAG_MS) for symbol in symbols
+                Listed(symbol, symbol, pid, restarts, parked, LEVELS, MAX_DEPTH, 1, MAX_LAG_MS) for symbol in symbols
             ),
         )
         registry.write(self.folder, found)

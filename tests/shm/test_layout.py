@@ -19,6 +19,8 @@ SEGMENTS = [
     pytest.param(layout.engine_regions(), id="engine"),
     pytest.param(layout.changed_regions(), id="changed"),
     pytest.param(layout.events_regions(), id="events"),
+    pytest.param(layout.bell_regions(), id="bell"),
+    pytest.param(layout.account_regions(), id="account"),
 ]
 
 # Who writes which control words: layout.py's drawing said again, name by name.
@@ -141,8 +143,8 @@ def test_broadcast_rings_are_powers_of_two(rows: int) -> None:
 def test_six_instruments_with_everything_fit_in_56_mib() -> None:
     one = layout.total_bytes(layout.ring_regions(DEFAULT_RING_BYTES))
     one += layout.total_bytes(layout.book_regions(DEFAULT_LEVELS, DEFAULT_DEPTH))
-    regions = layout.engine_regions(), layout.changed_regions(), layout.events_regions()
-    common = sum(layout.total_bytes(each) for each in regions)
+    shared = layout.engine_regions(), layout.changed_regions(), layout.events_regions(), layout.account_regions()
+    common = sum(layout.total_bytes(each) for each in shared)
     assert 6 * one + common <= 56 << 20
 
 

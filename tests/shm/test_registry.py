@@ -14,7 +14,17 @@ from shm import layout, registry
 from shm.errors import LayoutError
 from shm.registry import Listed, Registry
 
-LISTED = Listed(symbol="MNQ", pid=101, restarts=2, parked="", levels=64, max_depth=2048, ring_mib=4, max_lag_ms=1000)
+LISTED = Listed(
+    symbol="MNQ",
+    process="quiet",
+    pid=101,
+    restarts=2,
+    parked="",
+    levels=64,
+    max_depth=2048,
+    ring_mib=4,
+    max_lag_ms=1000,
+)
 FULL = Registry(
     layout_version=layout.LAYOUT_VERSION,
     name="default",

@@ -27,6 +27,8 @@ REGIONS = {
     Kind.ENGINE: layout.engine_regions(),
     Kind.CHANGED: layout.changed_regions(),
     Kind.EVENTS: layout.events_regions(8),
+    Kind.BELL: layout.bell_regions(),
+    Kind.ACCOUNT: layout.account_regions(),
 }
 
 

@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from engine.run import COMPILING
 from shm import Market, NoEngine, attach
 from shm.layout import State
 from shm.registry import Registry, engine_folder, read
@@ -66,6 +68,20 @@ class Running:
         wait_for(there, START_LIMIT_S, "the engine is up")
         return found[0]
 
+    def next_error_line(self, limit_s: float) -> str:
+        """The next line that it says on stderr, the note on a first start's kernels left out."""
+        errors = self.process.stderr
+        assert errors is not None
+        found: list[str] = []
+
+        def said() -> bool:
+            if select.select([errors], [], [], 0)[0]:
+                found.append(without_compiling(errors.readline()))
+            return bool(found and found[-1])
+
+        wait_for(said, limit_s, "a line on stderr")
+        return found[-1]
+
     def stop(self) -> dict[str, Any]:
         """End it; the JSON summary. The exit status is in `status`, what it said in `errors`."""
         if self.process.poll() is None:
@@ -75,8 +91,14 @@ class Running:
     def wait(self, limit_s: float = STOP_LIMIT_S) -> dict[str, Any]:
         out, self.errors = self.process.communicate(timeout=limit_s)
         self.status = self.process.returncode
+        self.errors = without_compiling(self.errors)
         summary: dict[str, Any] = json.loads(out) if out else {}
         return summary
+
+
+def without_compiling(said: str) -> str:
+    """What was said on stderr, less that a first start takes long: which test is the first is chance."""
+    return "".join(line for line in said.splitlines(keepends=True) if line.rstrip() != COMPILING)
 
 
 @contextmanager

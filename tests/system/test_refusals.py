@@ -17,7 +17,7 @@ from shm.layout import HEADER, Kind
 from shm.registry import engine_folder, generation_folder
 from shm.segment import attach as attach_segment
 from tests.conftest import processes_of
-from tests.system.running import TOP, running, wait_live
+from tests.system.running import TOP, running, wait_live, without_compiling
 from tests.waiting import wait_for
 
 LIMIT_S = 90.0
@@ -34,7 +34,7 @@ def launch(*arguments: str, command: tuple[str, ...] = (), **environ: str) -> tu
         [*command, *arguments], capture_output=True, text=True, timeout=LIMIT_S, cwd=TOP, env=os.environ | environ
     )
     assert done.stdout == "", done.stdout
-    return done.returncode, done.stderr
+    return done.returncode, without_compiling(done.stderr)
 
 
 def is_one_sentence(text: str) -> bool:

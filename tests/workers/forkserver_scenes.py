@@ -21,7 +21,7 @@ from typing import Any
 from shm.life import LifeLock, adopt_orphans, end_with, is_held, start_ticks
 from tests.waiting import wait_for
 from workers.__main__ import serve
-from workers.job import Job
+from workers.job import Job, Task
 
 LIMIT_S = 10.0
 _PR_GET_PDEATHSIG = 2
@@ -38,9 +38,10 @@ def act(job: Job) -> int:
         "death_signal": wish.value,
         "files": links,
         "sigterm": signal.getsignal(signal.SIGTERM) == signal.SIG_DFL,
+        "cpus": sorted(os.sched_getaffinity(0)),
         "threads": len(os.listdir("/proc/self/task")),
     }
-    noted = Path(job.folder) / f"{job.symbol}.facts"
+    noted = Path(job.folder) / f"{job.name}.facts"
     noted.with_suffix(".tmp").write_text(json.dumps(facts))
     noted.with_suffix(".tmp").rename(noted)
     match job.data_folder:
@@ -87,7 +88,7 @@ class Server:
 
     def spawn(self, job: Job) -> tuple[int, int]:
         answer, (pidfd,) = self.ask(job)
-        assert (answer["event"], answer["symbol"]) == ("spawned", job.symbol), answer
+        assert (answer["event"], answer["name"]) == ("spawned", job.name), answer
         return answer["pid"], pidfd
 
     def kill(self) -> None:
@@ -95,12 +96,12 @@ class Server:
         os.waitpid(self.pid, 0)
 
 
-def job_in(folder: Path, symbol: str = "MNQ", wish: str = "live") -> Job:
-    return Job(symbol, str(folder), 1, wish, 256, 1000, 0, (5, 6), os.getpid())
+def job_in(folder: Path, name: str = "MNQ", wish: str = "live") -> Job:
+    return Job(name, -1, False, str(folder), 1, wish, os.getpid(), (Task(name, 256, 1000, 0, (5, 6)),))
 
 
 def facts_of(job: Job) -> dict[str, Any]:
-    noted = Path(job.folder) / f"{job.symbol}.facts"
+    noted = Path(job.folder) / f"{job.name}.facts"
     wait_for(noted.exists, LIMIT_S, f"{noted}")
     facts: dict[str, Any] = json.loads(noted.read_text())
     return facts
@@ -116,7 +117,7 @@ def death_of(pidfd: int) -> tuple[int, int]:
 
 
 def lock_of(job: Job) -> Path:
-    return Path(job.folder) / f"worker-{job.symbol}.lock"
+    return Path(job.folder) / f"worker-{job.name}.lock"
 
 
 def a_worker_is_the_supervisors_child(folder: Path) -> None:
@@ -136,6 +137,21 @@ def a_worker_is_the_supervisors_child(folder: Path) -> None:
     signal.pidfd_send_signal(pidfd, signal.SIGKILL)
     assert death_of(pidfd) == (os.CLD_KILLED, signal.SIGKILL)
     assert not is_held(lock_of(job))
+    server.kill()
+
+
+def a_worker_is_pinned_and_one_that_cannot_be_goes_on(folder: Path) -> None:
+    server = Server()
+    allowed = sorted(os.sched_getaffinity(0))
+    for name, cpu, expected in (("A", allowed[-1], [allowed[-1]]), ("B", 4095, allowed), ("C", -1, allowed)):
+        job = replace(job_in(folder, name), cpu=cpu)
+        pid, pidfd = server.spawn(job)
+        assert facts_of(job)["cpus"] == expected
+        listed = next(line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if "allowed_list" in line)
+        if cpu in allowed:
+            assert listed == f"Cpus_allowed_list:\t{cpu}"
+        signal.pidfd_send_signal(pidfd, signal.SIGKILL)
+        assert death_of(pidfd) == (os.CLD_KILLED, signal.SIGKILL)
     server.kill()
 
 

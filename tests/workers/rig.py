@@ -1,6 +1,7 @@
 """One ring and one worker in the test's own memory: what the engine does is a call, and so is a batch of the worker."""
 
 import json
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -8,10 +9,11 @@ import numpy as np
 from shm import layout
 from shm.ring import RingWriter
 from workers import pump
-from workers.job import Job
+from workers.job import Task
 from workers.worker import Worker, map_memory
 
 CONTRACT = "CON.F.US.MNQ.Z26"
+NOWHERE = Path("/nonexistent")
 
 
 class Arrays:
@@ -24,8 +26,8 @@ class Arrays:
         return self.arrays[name]
 
 
-def job(data_folder: str = "/nonexistent", quarantine: tuple[int, ...] = (), batch: int = 256) -> Job:
-    return Job("MNQ", "/nonexistent", 1, data_folder, batch, 1_000_000, 0, quarantine, 0)
+def task(quarantine: tuple[int, ...] = (), batch: int = 256) -> Task:
+    return Task("MNQ", batch, 1_000_000, 0, quarantine)
 
 
 def config(contract: str = CONTRACT, tick_e9: int = 250_000_000, max_venue_lag_ns: int = 10**18) -> bytes:
@@ -48,12 +50,15 @@ class Rig:
         self.book = Arrays(layout.book_regions(levels, max_depth, rows, rows))
         self.changed = Arrays(layout.changed_regions())
         self.ring.array("words")[layout.CAPACITY] = ring_bytes
-        self.job = job(batch=batch)
+        self.task = task(batch=batch)
         self.engine = RingWriter(self.ring.array("words"), 1)
         self.restart()
 
-    def restart(self, job: Job | None = None) -> None:
-        self.worker = Worker(map_memory(self.ring, self.book, self.changed), job or self.job)  # type: ignore[arg-type]
+    def restart(self, task: Task | None = None, data_folder: Path = NOWHERE) -> None:
+        self.worker = Worker(self.mapped(), task or self.task, data_folder)
+
+    def mapped(self) -> pump.Memory:
+        return map_memory(self.ring, self.book, self.changed)  # type: ignore[arg-type]
 
     def configure(self, **changes: Any) -> None:
         assert self.engine.configure(config(**changes))

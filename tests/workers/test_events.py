@@ -162,7 +162,7 @@ def test_a_record_set_aside_is_a_gap_of_one(tmp_path: Path) -> None:
     pair.drain()
     sequence = int(pair.state["sequence"])
     pair.send(depth([(2, 20999.75, 5)], 2))
-    pair.restart(rig.job(str(tmp_path), (sequence + 1,)))
+    pair.restart(rig.task((sequence + 1,)), tmp_path)
     pair.drain()
     assert pair.events()[1:] == [("gap", sequence, sequence + 1, 1), ("stale", sequence, sequence + 1, 0)]
     assert pair.memory.events[1]["reason"] == Reason.QUARANTINED

@@ -4,16 +4,18 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
 from shm.life import start_ticks
 from tests.waiting import wait_for
-from workers.job import MAX_QUARANTINED, Job
+from workers.job import MAX_INSTRUMENTS, MAX_JOB_BYTES, MAX_QUARANTINED, Job, Task
 
 TOP = Path(__file__).resolve().parents[2]
-JOB = Job("MNQ", "/dev/shm/shardbook-1000/default", 3, "/data", 256, 1000, 0, (7, 8), 99)
+TASK = Task("MNQ", 256, 1000, 0, (7, 8))
+JOB = Job("MNQ", -1, True, "/dev/shm/shardbook-1000/default", 3, "/data", 99, (TASK, Task("MES", 1, 1, 1, ())))
 
 
 def play(scene: str, folder: Path) -> "subprocess.Popen[str]":
@@ -30,6 +32,7 @@ def play(scene: str, folder: Path) -> "subprocess.Popen[str]":
     "scene",
     [
         "a_worker_is_the_supervisors_child",
+        "a_worker_is_pinned_and_one_that_cannot_be_goes_on",
         "an_end_is_seen_as_it_was",
         "a_killed_server_touches_no_worker",
         "a_server_with_a_second_thread_refuses",
@@ -45,6 +48,8 @@ def test_scene(scene: str, shm_root: Path) -> None:
     assert process.returncode == 0, complaints
     if scene == "an_end_is_seen_as_it_was":
         assert "RuntimeError: as it was told" in complaints
+    if scene == "a_worker_is_pinned_and_one_that_cannot_be_goes_on":
+        assert complaints == "worker B runs on any CPU: it cannot have 4095 (Invalid argument)\n"
 
 
 def test_all_end_with_the_supervisor(shm_root: Path) -> None:
@@ -71,6 +76,12 @@ def test_a_job_is_read_as_it_was_written() -> None:
         JOB.to_json().replace(b'"generation":3', b'"generation":true'),
         JOB.to_json().replace(b'"symbol":"MNQ"', b'"symbol":5'),
         JOB.to_json().replace(b'"symbol"', b'"symbols"'),
+        JOB.to_json().replace(b'"name"', b'"names"'),
+        JOB.to_json().replace(b'"bell":true', b'"bell":1'),
+        JOB.to_json().replace(b'"bell":true', b'"bell":false'),
+        replace(JOB, instruments=()).to_json(),
+        replace(JOB, instruments=(TASK,) * (MAX_INSTRUMENTS + 1)).to_json(),
+        JOB.to_json().partition(b'"instruments"')[0] + b'"instruments":{}}',
         JOB.to_json().replace(b"[7,8]", b'[7,"8"]'),
         JOB.to_json().replace(b"[7,8]", b"7"),
         JOB.to_json().replace(b"[7,8]", json.dumps([1] * (MAX_QUARANTINED + 1)).encode()),
@@ -80,3 +91,15 @@ def test_a_job_is_read_as_it_was_written() -> None:
 def test_what_is_no_job(text: bytes) -> None:
     with pytest.raises(ValueError, match=r"."):
         Job.from_json(text)
+
+
+def test_the_largest_job_is_one_packet() -> None:
+    """As many instruments as an engine has, all that may be set aside, and folders as long as the system takes."""
+    quarantine = tuple((1 << 62) + n for n in range(MAX_QUARANTINED))
+    tasks = [Task(f"{n:032}", 65536, 100_000, 1000, ()) for n in range(MAX_INSTRUMENTS)]
+    folder = f"/{'x' * 4094}"
+    job = Job(
+        "N" * 32, 4095, True, folder, 1 << 23, folder, 1 << 22, (replace(tasks[0], quarantine=quarantine), *tasks[1:])
+    )
+    assert len(job.to_json()) <= MAX_JOB_BYTES
+    assert Job.from_json(job.to_json()) == job

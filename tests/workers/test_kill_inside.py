@@ -17,7 +17,7 @@ from tests.waiting import wait_for
 from tests.workers import rig
 from tests.workers.stepping import Stepper
 from workers import pump
-from workers.worker import Worker, map_memory
+from workers.worker import Worker
 
 SEED = int(os.environ.get("SHARDBOOK_SEED", "7"))
 
@@ -52,7 +52,7 @@ class SharedRig(rig.Rig):
         if self.child == 0:
             code = 1
             try:
-                worker = Worker(map_memory(self.ring, self.book, self.changed), self.job)  # type: ignore[arg-type]
+                worker = Worker(self.mapped(), self.task, rig.NOWHERE)
                 worker.run()
                 code = 0
             finally:

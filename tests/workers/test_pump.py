@@ -189,6 +189,24 @@ def test_a_book_that_cannot_be_trusted_is_never_live(message: str, reason: Reaso
     assert pair.state["state"] == State.LIVE
 
 
+def test_an_older_stamp_does_not_take_the_books_stamp_back() -> None:
+    pair = Pair()
+    stamps = []
+    for message in (
+        snapshot(n=5000),
+        depth([(2, 20999.75, 5)], 7000),
+        depth([(2, 20999.75, 6)], 6000),
+        depth([(2, 20999.75, 7)], 8000),
+        snapshot(n=5000),
+    ):
+        pair.send(message)
+        pair.rig.drain()
+        pair.check()
+        stamps.append(int(pair.rig.state["venue_ns"]))
+    first, newest, stale, newer, last = stamps
+    assert first == last < newest == stale < newer
+
+
 def test_an_unknown_target_is_refused_and_leaves_the_book_alone() -> None:
     pair = Rig()
     pair.configure()
@@ -289,7 +307,7 @@ def test_quarantined_records_are_kept_counted_and_the_book_asks_for_a_snapshot(t
     poison = depth([(2, 20999.75, 5)], 2)
     pair.send(poison)
     sequence = int(pair.state["sequence"]) + 1
-    pair.restart(rig.job(str(tmp_path), (sequence,)))
+    pair.restart(rig.task((sequence,)), tmp_path)
     pair.drain()
     state = pair.state
     assert (state["state"], state["reason"], state["quarantined"]) == (State.STALE, Reason.QUARANTINED, 1)
@@ -305,7 +323,7 @@ def test_a_quarantined_record_in_chunks_counts_once_and_is_kept_whole(tmp_path: 
     poison = snapshot(100, 100)
     sequence = int(pair.state["sequence"]) + 1
     pair.send(poison)
-    pair.restart(rig.job(str(tmp_path), (sequence,)))
+    pair.restart(rig.task((sequence,)), tmp_path)
     pair.drain()
     assert pair.state["quarantined"] == 1
     assert (tmp_path / "quarantine" / f"MNQ-{sequence}.record").read_text() == poison

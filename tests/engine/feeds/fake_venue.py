@@ -15,6 +15,7 @@ CONTRACTS = {
     "MNQ": ("CON.F.US.MNQ.Z26", "MNQZ6", 0.25),
     "MES": ("CON.F.US.MES.Z26", "MESZ6", 0.25),
 }
+PING_FRAME = b'\x81\x0b{"type":6}\x1e'
 
 
 def token(life_s: float = 86_400, mark: str = "canary") -> str:
@@ -41,6 +42,7 @@ class FakeVenue:
         self.completion_error = ""
         self.snapshots = True
         self.search_finds = True
+        self.bars: Any = []  # the newest of any contract
         self.contracts = [
             {"id": contract, "name": name, "tickSize": tick, "activeContract": True}
             for contract, name, tick in CONTRACTS.values()
@@ -49,6 +51,9 @@ class FakeVenue:
         self.heard: list[dict[str, Any]] = []  # hub messages of clients, pings left out
         self.pings = 0
         self.sockets: list[web.WebSocketResponse] = []
+        self.transports: list[asyncio.Transport] = []
+        self.deflate = False  # agree to permessage-deflate
+        self.says_goodbye = True  # else it goes on sending to a client that has closed the websocket
         self.on_subscribe: Callable[[str, str], None] = lambda target, contract: None
         self._runner: web.AppRunner | None = None
         self.url = ""
@@ -82,6 +87,11 @@ class FakeVenue:
         for socket in self.sockets:
             await socket.send_frame(data, WSMsgType.TEXT)
 
+    def send_raw(self, wire: bytes) -> None:
+        """These very bytes, whole frames or not, to every client."""
+        for transport in self.transports:
+            transport.write(wire)
+
     async def drop(self) -> None:
         """Close every websocket, as a venue that restarts does."""
         for socket in list(self.sockets):
@@ -108,6 +118,8 @@ class FakeVenue:
             if found is None:
                 return web.json_response({"contract": None, "success": False, "errorCode": 1, "errorMessage": None})
             return web.json_response(ok | {"contract": found})
+        if name == "History/retrieveBars":
+            return web.json_response(ok | {"bars": self.bars})
         rows = self.contracts
         if name == "Contract/search":
             rows = [row for row in rows if self.search_finds and body["searchText"] in str(row["name"])]
@@ -117,10 +129,12 @@ class FakeVenue:
         self.connections += 1
         if self.upgrade_status or request.query.get("access_token") != self.token:
             return web.Response(status=self.upgrade_status or 401, headers={"Location": str(request.url)})
-        socket = web.WebSocketResponse(compress=False)
+        socket = web.WebSocketResponse(compress=self.deflate, autoclose=self.says_goodbye)
         await socket.prepare(request)
+        assert request.transport is not None
         shaken = False
         self.sockets.append(socket)
+        self.transports.append(request.transport)
         try:
             async for frame in socket:
                 if frame.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
@@ -138,6 +152,10 @@ class FakeVenue:
                         await self._answer(socket, message)
         finally:
             self.sockets.remove(socket)
+            self.transports.remove(request.transport)
+        while not self.says_goodbye and not request.transport.is_closing():
+            request.transport.write(PING_FRAME)
+            await asyncio.sleep(0.05)
         return socket
 
     async def _answer(self, socket: web.WebSocketResponse, message: dict[str, Any]) -> None:

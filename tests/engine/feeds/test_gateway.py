@@ -1,8 +1,9 @@
-"""engine/feeds/gateway.py: tokens, contracts, and what a venue may not make us believe."""
+"""engine/feeds/gateway.py: tokens, contracts, the newest bar, and what a venue may not make us believe."""
 
 import asyncio
 import time
 from collections.abc import Awaitable, Callable
+from datetime import datetime
 from typing import Any, TypeVar
 
 import pytest
@@ -10,7 +11,18 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from engine.config import Credentials, HttpSettings, SymbolSettings
-from engine.feeds.gateway import ASSUMED_LIFE_S, Gateway, ends_s, front_contract, price_increment
+from engine.feeds.gateway import (
+    ASSUMED_LIFE_S,
+    BARS_AROUND_S,
+    NEWEST_BARS,
+    NO_BAR,
+    Bar,
+    Gateway,
+    ends_s,
+    front_contract,
+    price_increment,
+    read_bar,
+)
 from engine.http import HttpPool, VenueError, VenueRefusal
 from tests.engine.feeds.fake_venue import API_KEY, FakeVenue, token
 
@@ -46,6 +58,44 @@ def test_one_login_for_many_requests() -> None:
         assert await gateway.accounts() == 1
         assert await gateway.token() == venue.token
         assert names(venue) == ["Auth/loginKey", "Account/search"]
+
+    with_gateway(use)
+
+
+def test_two_that_begin_at_once_log_in_once() -> None:
+    async def use(venue: FakeVenue, gateway: Gateway, later: list[float]) -> None:
+        tokens = await asyncio.gather(*(gateway.token() for _ in range(5)))
+        assert set(tokens) == {venue.token}
+        assert names(venue) == ["Auth/loginKey"]
+        assert gateway.renewals == 1
+        gateway.forget_token()
+        await gateway.token()
+        assert gateway.renewals == 2
+
+    with_gateway(use)
+
+
+@pytest.mark.parametrize("path", ["/Order/place", "/Order/modify", "/Order/cancel", "/Position/closeContract", "/x"])
+def test_rows_are_asked_for_by_reads_alone(path: str) -> None:
+    async def use(venue: FakeVenue, gateway: Gateway, later: list[float]) -> None:
+        assert await gateway.rows("/Account/search", {"onlyActiveAccounts": True}, "accounts") == [{"id": 704}]
+        with pytest.raises(ValueError, match="not among the requests that only read"):
+            await gateway.rows(path, {"accountId": 704}, "orders")
+        with pytest.raises(VenueError, match="no list of orders"):
+            await gateway.rows("/Account/search", {}, "orders")
+        assert names(venue) == ["Auth/loginKey", "Account/search", "Account/search"]
+
+    with_gateway(use)
+
+
+def test_the_tick_of_any_contract_is_asked_for_once() -> None:
+    async def use(venue: FakeVenue, gateway: Gateway, later: list[float]) -> None:
+        for _ in range(2):
+            assert await gateway.tick_e9("CON.F.US.MNQ.Z26") == 250_000_000
+        assert names(venue) == ["Auth/loginKey", "Contract/searchById"]
+        for wrong in ("front", "", "CON.F.US.XYZ.Z26"):
+            with pytest.raises(VenueError):
+                await gateway.tick_e9(wrong)
 
     with_gateway(use)
 
@@ -187,6 +237,78 @@ def test_no_secret_is_in_what_is_kept() -> None:
         assert not any(piece in text for piece in (held, *held.split("."), API_KEY))
 
     with_gateway(use)
+
+
+BAR: dict[str, Any] = {"t": "2026-11-22T14:32:00+00:00", "o": 1.0, "h": 1.0, "l": 1.0, "c": 1.0, "v": 87}
+BAR_S = 1_795_357_920
+
+
+@pytest.mark.parametrize(
+    ("bars", "newest"),
+    [
+        pytest.param([], NO_BAR, id="none"),
+        pytest.param([BAR], Bar(BAR_S, 87), id="one"),
+        pytest.param([BAR | {"t": "2026-11-22T14:32:00.5"}], Bar(BAR_S, 87), id="no zone"),
+        pytest.param([BAR | {"t": "2026-11-22T14:32:00Z"}], Bar(BAR_S, 87), id="Z"),
+        pytest.param([BAR | {"t": "2026-11-22T14:32:07Z", "v": 0}, BAR], Bar(BAR_S, 87), id="an empty one is newer"),
+        pytest.param([BAR | {"v": 0}], NO_BAR, id="only empty ones"),
+        pytest.param([BAR | {"t": "2026-11-22T14:31:59Z"}, BAR], Bar(BAR_S, 87), id="oldest first"),
+    ],
+)
+def test_the_newest_bar_is_the_last_second_in_which_something_traded(bars: list[Any], newest: Bar) -> None:
+    async def use(venue: FakeVenue, gateway: Gateway, later: list[float]) -> None:
+        venue.bars = bars
+        assert await gateway.newest_bar("CON.F.US.MNQ.Z26") == newest
+        name, asked = venue.requests[-1]
+        assert name == "History/retrieveBars"
+        assert (asked["contractId"], asked["live"], asked["includePartialBar"]) == ("CON.F.US.MNQ.Z26", False, True)
+        assert (asked["unit"], asked["unitNumber"], asked["limit"]) == (1, 1, NEWEST_BARS)
+        start, end = (datetime.fromisoformat(asked[key]).timestamp() for key in ("startTime", "endTime"))
+        assert (start, end) == (NOW_S - BARS_AROUND_S, NOW_S + BARS_AROUND_S)
+
+    with_gateway(use)
+
+
+@pytest.mark.parametrize(
+    "bars",
+    [
+        pytest.param(None, id="null"),
+        pytest.param({}, id="an object"),
+        pytest.param("x", id="text"),
+        pytest.param([None], id="a null"),
+        pytest.param([BAR] * (NEWEST_BARS + 1), id="more than asked for"),
+        pytest.param([BAR | {"t": "yesterday"}], id="a word for a time"),
+        pytest.param([BAR | {"t": 7}], id="a number for a time"),
+        pytest.param([BAR | {"t": "2026-11-22T14:32:00+00:00" + " " * 100}], id="a long time"),
+        pytest.param([BAR | {"t": "0001-01-01T00:00:00+00:00"}], id="the year 1"),
+        pytest.param([BAR | {"t": "1960-01-01T00:00:00Z"}], id="before 1970"),
+        pytest.param([BAR | {"v": -1}], id="less than nothing"),
+        pytest.param([BAR | {"v": 1.5}], id="half a contract"),
+        pytest.param([BAR | {"v": True}], id="true"),
+        pytest.param([BAR | {"v": 10**18}], id="more than there is"),
+        pytest.param([BAR, {}], id="the second one"),
+    ],
+)
+def test_bars_that_are_none(bars: Any) -> None:
+    async def use(venue: FakeVenue, gateway: Gateway, later: list[float]) -> None:
+        venue.bars = bars
+        with pytest.raises(VenueError, match="bar"):
+            await gateway.newest_bar("CON.F.US.MNQ.Z26")
+
+    with_gateway(use)
+
+
+@given(
+    st.none()
+    | st.text(max_size=50)
+    | st.dictionaries(st.sampled_from(["t", "v"]), st.none() | st.integers() | st.floats() | st.text(max_size=50))
+)
+def test_any_bar_is_one_or_is_refused(row: Any) -> None:
+    try:
+        bar = read_bar(row)
+    except VenueError:
+        return
+    assert bar.start_s > 0 <= bar.volume
 
 
 def row(contract_id: str, name: str, active: object = True) -> dict[str, Any]:

@@ -104,6 +104,38 @@ def test_silence_is_told_once_until_it_speaks_again() -> None:
     assert instrument.look(30_000) is Action.RESUBSCRIBE
 
 
+def test_a_frozen_stream_is_subscribed_again_at_once_and_the_second_time_ends_the_connection() -> None:
+    instrument = Instrument()
+    instrument.look(20, wanted=1)
+    assert instrument.look(20, answered=True, frozen=True) is Action.RESUBSCRIBE
+    assert instrument.look(20, answered=True) is Action.WAIT
+    assert instrument.look(29_959, messages=9, frozen=True) is Action.RECONNECT
+    assert [reason for _, _, reason in instrument.told] == [Reason.RESYNC, Reason.SILENCE, Reason.SILENCE]
+
+
+def test_a_proof_that_comes_while_a_snapshot_is_awaited_does_not_put_the_cure_off() -> None:
+    instrument = Instrument()
+    instrument.look(20, messages=1)
+    assert instrument.look(30_000) is Action.RESUBSCRIBE
+    assert instrument.look(500, frozen=True) is Action.WAIT
+    assert instrument.look(1500) is Action.RECONNECT
+
+
+def test_a_stream_that_freezes_again_much_later_is_subscribed_again() -> None:
+    instrument = Instrument()
+    instrument.look(20, frozen=True)
+    instrument.look(20, answered=True)
+    assert instrument.look(FORGIVEN_AFTER_NS // MS, frozen=True) is Action.RESUBSCRIBE
+
+
+def test_who_is_vouched_for_is_not_silent_and_the_limit_counts_from_the_last_time() -> None:
+    instrument = Instrument()
+    instrument.look(20, messages=1)
+    assert {instrument.look(1000, vouched=True) for _ in range(100)} == {Action.WAIT}
+    assert instrument.look(29_999) is Action.WAIT
+    assert instrument.look(1) is Action.RESUBSCRIBE
+
+
 def test_pauses_double_up_to_a_limit() -> None:
     assert [pause_ns(attempts) // MS for attempts in (1, 2, 3, 4, 5, 6, 999)] == [
         500,

@@ -12,7 +12,9 @@ from typing import Any
 import pytest
 
 from engine.simulator.__main__ import BadJob, Job, build
+from engine.simulator.flow import Kind
 from engine.simulator.schedule import BURSTS
+from engine.simulator.truth import Truth
 from tests.engine.simulator.venue import job
 
 TOP = Path(__file__).resolve().parents[3]
@@ -76,6 +78,23 @@ def test_bursts_and_a_tokens_lifetime_come_from_the_job(tmp_path: Path) -> None:
     assert [gateway._tokens.lifetime_s for gateway in (plain, bursting)] == [24 * 3600, 5]
 
 
+def test_single_prints_come_from_the_job_and_are_its_truth(tmp_path: Path) -> None:
+    gateway = build(job(tmp_path, prints="single", rate_entries_per_s=100.0))
+    for symbol, channel in gateway.sender.channels.items():
+        is_trade = channel.flow.records["kind"] == Kind.TRADES
+        assert set(channel.flow.records["entries"][is_trade].tolist()) == {1}
+        assert gateway.sender._gaps_s[symbol] > 0
+        assert len(Truth.open(tmp_path / "truth").of_symbol(symbol).records) == len(channel.flow)
+
+
+def test_a_quiet_contract_says_next_to_nothing_and_the_others_keep_their_rate(tmp_path: Path) -> None:
+    gateway = build(job(tmp_path, symbols=["MNQ", "GC", "ES"], quiet=["GC"]))
+    rates = {symbol: schedule.units_per_s for symbol, schedule in gateway.sender._schedules.items()}
+    assert rates == {"MNQ": 1000, "GC": pytest.approx(0.3), "ES": 1000}
+    due = [gateway.sender._schedules["GC"].due_at(record) for record in range(150)]
+    assert 10 < due[-1] / len({round(at_s, 6) for at_s in due}) < 30
+
+
 @pytest.mark.parametrize(
     ("changed", "words"),
     [
@@ -88,6 +107,12 @@ def test_bursts_and_a_tokens_lifetime_come_from_the_job(tmp_path: Path) -> None:
         ({"token_lifetime_s": 0}, "token"),
         ({"token_lifetime_s": 1.5}, "token"),
         ({"flow": "x.dbn", "symbols": ["MNQ"]}, "ES"),
+        ({"prints": "pairs"}, "lists or single"),
+        ({"prints": "single"}, "500"),
+        ({"prints": "single", "rate_entries_per_s": 50.0, "bursts": True}, "bursts"),
+        ({"quiet": ["ES"]}, "quiet"),
+        ({"quiet": "MNQ"}, "quiet"),
+        ({"quiet": 5}, "stdin"),
     ],
 )
 def test_a_bad_job_says_what_is_wrong(tmp_path: Path, changed: dict[str, Any], words: str) -> None:

@@ -134,3 +134,33 @@ def test_a_judge_that_comes_too_late_says_so(tape: Tape) -> None:
     tape.prints.judge(seen)
     assert tape.prints.counts.unjudged == len(seen)
     assert tape.prints.counts.wrong == 0
+
+
+@pytest.mark.parametrize("in_portions", [True, False])
+def test_a_list_that_was_sent_once_more_is_on_the_tape_twice(tape: Tape, in_portions: bool) -> None:
+    tape.channel.count_trade_clients(1)
+    before = tape.send(500)
+    tape.channel.repeat_last_trades()
+    tape.channel.count_trade_clients(-1)
+    tape.send(100)  # nobody hears these
+    tape.channel.count_trade_clients(1)
+    tape.channel.repeated(NOW_NS)
+    again = before[before[:, 0] == before[-1, 0]]
+    after = tape.send(500)
+    parts = [before, again, after] if in_portions else [np.concatenate((before, again, after))]
+    for part in parts:
+        tape.prints.judge(part)
+    tape.prints.finish()
+    assert tape.prints.counts == PrintCounts(compared=len(before) + len(again) + len(after))
+
+
+def test_a_repetition_that_is_missing_or_was_never_sent_is_seen(tape: Tape) -> None:
+    tape.channel.count_trade_clients(1)
+    before = tape.send(500)
+    again = before[before[:, 0] == before[-1, 0]]
+    tape.prints.judge(np.concatenate((before, again)))
+    assert tape.prints.counts.wrong == len(again)
+    tape.channel.repeat_last_trades()
+    tape.channel.repeated(NOW_NS)
+    tape.prints.judge(tape.send(500))
+    assert tape.prints.counts.lost == len(again)

@@ -1,6 +1,7 @@
 """The sender with a clock of the test's own: it keeps the rate, catches up when late, and looks after its clients."""
 
 import dataclasses
+import itertools
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,7 @@ class FakeClient:
 
 
 class Stage:
-    def __init__(self, folder: Path, rate: float, recorded: bool = False) -> None:
+    def __init__(self, folder: Path, rate: float, recorded: bool = False, gap_s: float = 0.0) -> None:
         flows = {symbol: generate(CONTRACTS[symbol], 6, depth_records=300) for symbol in ("MNQ", "MES")}
         if recorded:
             flows = {symbol: dataclasses.replace(flow, loops=False) for symbol, flow in flows.items()}
@@ -47,7 +48,8 @@ class Stage:
         channels = {symbol: Channel(flows[symbol], marks[symbol], logs[symbol], NOW_NS) for symbol in flows}
         self.now_s = 100.0
         schedules = {symbol: Schedule(flow, rate) for symbol, flow in flows.items()}
-        self.sender = Sender(channels, schedules, lambda: NOW_NS + int(self.now_s * 1e9), lambda: self.now_s)
+        clocks = (lambda: NOW_NS + int(self.now_s * 1e9)), (lambda: self.now_s)
+        self.sender = Sender(channels, schedules, *clocks, gaps_s=dict.fromkeys(flows, gap_s))
 
     def pass_time(self, seconds: float) -> float:
         self.now_s += seconds
@@ -144,3 +146,19 @@ def test_as_fast_as_possible_waits_for_the_client(tmp_path: Path) -> None:
     while not stage.sender.finished("MNQ"):
         stage.pass_time(0.001)
     assert stage.sender.late_ticks == 0
+
+
+def test_with_a_gap_records_leave_one_at_a_time_and_none_is_left_out(tmp_path: Path) -> None:
+    stage = Stage(tmp_path / "t", rate=100.0, gap_s=0.01)
+    log = stage.sender.channels["MNQ"].log
+    before = log.count
+    wait_s = stage.pass_time(3.0)
+    stamps = []
+    while stage.now_s < 130.0:
+        assert log.count <= before + 1, "one at a time"
+        if log.count > before:
+            stamps.append(log.last_ns)
+        before = log.count
+        wait_s = stage.pass_time(max(wait_s, 0.0005))
+    assert min(b - a for a, b in itertools.pairwise(stamps)) >= 9_900_000
+    assert 0 <= stage.entries() - 3000 <= 60, "what it was late with it has caught up with"

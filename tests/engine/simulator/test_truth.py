@@ -139,3 +139,12 @@ def test_a_flow_too_deep_for_a_snapshot_is_refused(sent: Sent, monkeypatch: pyte
     monkeypatch.setattr("engine.simulator.channel.MAX_LEVELS", 100)
     with pytest.raises(ValueError, match="MES"):
         Channel(sent.flow, sent.marks, sent.channel.log, NOW_NS)
+
+
+def test_records_sent_are_listed_without_snapshots(sent: Sent) -> None:
+    sent.channel.advance(3, NOW_NS)
+    sent.channel.snapshot(NOW_NS)
+    sent.channel.advance(2, NOW_NS)
+    assert sent.truth.rows == 7
+    assert sent.truth.records_sent(0, 7) == [0, 1, 2, 3, 4]
+    assert sent.truth.records_sent(3, 6) == [2, 3]

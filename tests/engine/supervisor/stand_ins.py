@@ -40,19 +40,27 @@ def warm():
     pass
 
 def run(job):
-    wish = Path(job.data_folder) / job.symbol
-    path = generation_folder(Path(job.folder), job.generation) / f"{job.symbol}.ring"
-    words = segment.attach(path, Kind.RING, writable=True, generation=job.generation, symbol=job.symbol).array("words")
-    words[layout.BEGUN] = 0
+    wish = Path(job.data_folder) / job.name
+    rings = {}
+    for symbol in (each.symbol for each in job.instruments):
+        path = generation_folder(Path(job.folder), job.generation) / f"{symbol}.ring"
+        attached = segment.attach(path, Kind.RING, writable=True, generation=job.generation, symbol=symbol)
+        rings[symbol] = attached.array("words")
+        rings[symbol][layout.BEGUN] = 0
+    set_aside = {(each.symbol, number) for each in job.instruments for number in each.quarantine}
+    told = Path(job.data_folder) / f"{job.name}.job"
+    told.with_suffix(".new").write_bytes(job.to_json())
+    told.with_suffix(".new").rename(told)
     ending = []
     signal.signal(signal.SIGTERM, lambda *_: ending.append(1))
     while not ending or wish.exists() and wish.read_text() == "deaf":
-        word, _, number = (wish.read_text() if wish.exists() else "").partition(" ")
+        word, *begun = (wish.read_text() if wish.exists() else "live").split(" ")
         if word == "fail":
             return 3
-        words[layout.HEARTBEAT] += 1
-        if word == "crash" and int(number) not in job.quarantine:
-            words[layout.BEGUN] = int(number)
+        for words in rings.values():
+            words[layout.HEARTBEAT] += 1
+        if word == "crash" and (begun[0], int(begun[1])) not in set_aside:
+            rings[begun[0]][layout.BEGUN] = int(begun[1])
             os.kill(os.getpid(), signal.SIGSEGV)
         time.sleep(0.005)
     return 0
@@ -114,6 +122,7 @@ def settings_of(name: str, root: Path, data: Path, symbols: tuple[SymbolSettings
 
 
 TWO = (SymbolSettings("MNQ", ring_mib=1), SymbolSettings("MES", ring_mib=1))
+PAIR = (SymbolSettings("NQ", ring_mib=1, process="quiet"), SymbolSettings("ES", ring_mib=1, process="quiet"))
 
 
 class Supervised:
@@ -178,6 +187,11 @@ class Supervised:
 
     def registry(self) -> registry.Registry:
         return registry.read(self.folder)
+
+    def job_of(self, process: str) -> dict[str, Any]:
+        """What a worker process was told when it was forked last."""
+        found: dict[str, Any] = json.loads((self.data / f"{process}.job").read_text())
+        return found
 
     def worker_pids(self) -> dict[str, int]:
         return {each.symbol: each.pid for each in self.registry().instruments}

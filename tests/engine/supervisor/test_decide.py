@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from engine.supervisor import decide as d
-from engine.supervisor.decide import Death, Park, Part, Phase, Role, Start, Stop, Tell, Why
+from engine.supervisor.decide import Begun, Death, Park, Part, Phase, Role, Start, Stop, Tell, Why
 
 KILLED = Death(signal.SIGKILL, 0)
 CRASHED = Death(signal.SIGSEGV, 0)
@@ -108,7 +108,7 @@ def test_what_cannot_even_start_is_parked_soon() -> None:
         d.BACK_OFF_TICKS[2 * d.STILLBORN],
         -1,
     ]
-    assert delay_after(*[Death(signal.SIGSEGV, 0, begun=n) for n in (1, 2)], moved=False) == d.BACK_OFF_TICKS[2]
+    assert delay_after(*[Death(signal.SIGSEGV, 0, Begun("MNQ", n)) for n in (1, 2)], moved=False) == d.BACK_OFF_TICKS[2]
 
 
 def test_the_reason_of_parking_says_how_it_ended() -> None:
@@ -193,10 +193,11 @@ def test_a_suspend_is_one_tick() -> None:
 NO_PROGRESS = "no progress"
 
 
-def quarantined(*ends: tuple[object, int]) -> tuple[int, ...]:
-    """What is set aside after lives that ended so: (signal or status name, sequence begun)."""
+def quarantined(*ends: tuple[object, int], symbols: str = "A" * 9) -> tuple[int, ...]:
+    """What is set aside after lives that ended so: (signal or status name, sequence begun); of which instrument's."""
     role = worker()
-    for how, begun in ends:
+    for (how, sequence), symbol in zip(ends, symbols, strict=False):
+        begun = Begun(symbol, sequence) if sequence else None
         role = living(replace(role, not_before_tick=0))
         if how == NO_PROGRESS:
             role = d.died(d.told(role, Why.NO_PROGRESS, 0), Death(signal.SIGKILL, 0, begun), 0)
@@ -205,7 +206,7 @@ def quarantined(*ends: tuple[object, int]) -> tuple[int, ...]:
         else:
             assert isinstance(how, signal.Signals)
             role = d.died(role, Death(how, 0, begun), 0)
-    return role.quarantine
+    return tuple(begun.sequence for begun in role.quarantine)
 
 
 @pytest.mark.parametrize("how", [*sorted(d.CRASH_SIGNALS), NO_PROGRESS])
@@ -234,17 +235,23 @@ def test_nothing_else_sets_a_record_aside(ends: list[tuple[object, int]]) -> Non
 
 
 def test_a_record_that_was_set_aside_is_no_reason_to_be_slow() -> None:
-    role = worker(crashes=4, accused=9)
-    role = d.died(living(role), Death(signal.SIGSEGV, 0, 9), 0)
-    assert (role.quarantine, role.crashes, role.accused) == ((9,), 0, 0)
+    role = worker(crashes=4, accused=Begun("MNQ", 9))
+    role = d.died(living(role), Death(signal.SIGSEGV, 0, Begun("MNQ", 9)), 0)
+    assert (role.quarantine, role.crashes, role.accused) == ((Begun("MNQ", 9),), 0, None)
     assert due(role) == [Start("MNQ")]
 
 
+def test_the_same_sequence_of_another_instrument_is_another_record() -> None:
+    crash = (signal.SIGSEGV, 9)
+    assert quarantined(crash, crash, symbols="AB") == ()
+    assert quarantined(crash, crash, crash, symbols="ABA") == ()
+    assert quarantined(*[crash] * 4, symbols="AABB") == (9, 9)
+
+
 def test_a_stream_of_such_records_parks_the_worker_at_last() -> None:
-    assert due(worker(quarantine=tuple(range(d.MAX_QUARANTINED)))) == [Start("MNQ")]
-    assert due(worker(quarantine=tuple(range(d.MAX_QUARANTINED + 1)))) == [
-        Park("MNQ", "died on 65 records and is not started again")
-    ]
+    records = tuple(Begun("AB"[n % 2], n) for n in range(1, d.MAX_QUARANTINED + 2))
+    assert due(worker(quarantine=records[:-1])) == [Start("MNQ")]
+    assert due(worker(quarantine=records)) == [Park("MNQ", "died on 65 records and is not started again")]
 
 
 # ── the end ───────────────────────────────────────────────────────────────────────────────────────────────
@@ -349,8 +356,9 @@ class World:
 
     def die(self, name: str) -> None:
         how = self.random.choice([signal.SIGKILL, signal.SIGKILL, signal.SIGSEGV, 0])
+        begun = self.random.choice([None, Begun("A", 5), Begun("B", 5)])
         self.alive[name].clear()
-        self.roles[name] = d.died(self.roles[name], Death(how, 0, self.random.choice([0, 5, 6])), self.tick)
+        self.roles[name] = d.died(self.roles[name], Death(how, 0, begun), self.tick)
         if self.roles[name].part is Part.SERVER:
             for each in [role for role in self.roles.values() if role.phase is Phase.ASKED]:
                 self.alive[each.name].clear()

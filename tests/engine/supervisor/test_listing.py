@@ -9,15 +9,18 @@ from engine.supervisor.listing import list_all
 from shm import registry
 from shm.life import start_ticks
 from shm.registry import Listed
-from tests.engine.supervisor.stand_ins import TWO, settings_of
+from tests.engine.supervisor.stand_ins import PAIR, TWO, settings_of
 
 
 def test_what_is_known_is_listed_and_can_be_read(shm_root: Path) -> None:
-    settings = settings_of("default", shm_root, Path("/data"), (TWO[0], replace(TWO[1], levels=8, max_lag_ms=500)))
+    settings = settings_of(
+        "default", shm_root, Path("/data"), (TWO[0], replace(TWO[1], levels=8, max_lag_ms=500), *PAIR)
+    )
     roles = {
         "engine": Role("engine", Part.ENGINE, phase=Phase.LIVES, pid=11),
         "MNQ": Role("MNQ", Part.WORKER, phase=Phase.LIVES, pid=12, starts=3),
         "MES": Role("MES", Part.WORKER, phase=Phase.PARKED, parked="ended with status 3", starts=1),
+        "quiet": Role("quiet", Part.WORKER, phase=Phase.LIVES, pid=13, starts=2),
     }
     listed = list_all(settings, 4, roles, "http://127.0.0.1:1", None)
     folder = registry.engine_folder("default", shm_root)
@@ -28,6 +31,8 @@ def test_what_is_known_is_listed_and_can_be_read(shm_root: Path) -> None:
     assert (found.generation, found.engine_pid, found.data_folder, found.venue) == (4, 11, "/data", "simulator")
     assert (found.supervisor_pid, found.supervisor_start_ticks) == (os.getpid(), start_ticks(os.getpid()))
     assert found.instruments == (
-        Listed("MNQ", pid=12, restarts=2, parked="", levels=64, max_depth=2048, ring_mib=1, max_lag_ms=1000),
-        Listed("MES", 0, 0, parked="ended with status 3", levels=8, max_depth=2048, ring_mib=1, max_lag_ms=500),
+        Listed("MNQ", "MNQ", pid=12, restarts=2, parked="", levels=64, max_depth=2048, ring_mib=1, max_lag_ms=1000),
+        Listed("MES", "MES", 0, 0, parked="ended with status 3", levels=8, max_depth=2048, ring_mib=1, max_lag_ms=500),
+        Listed("NQ", "quiet", pid=13, restarts=1, parked="", levels=64, max_depth=2048, ring_mib=1, max_lag_ms=1000),
+        Listed("ES", "quiet", pid=13, restarts=1, parked="", levels=64, max_depth=2048, ring_mib=1, max_lag_ms=1000),
     )

@@ -9,13 +9,16 @@ from pathlib import Path
 import pytest
 
 from engine.config import SymbolSettings
+from engine.processes import processes_of
 from engine.supervisor import memory
+from engine.supervisor.decide import Begun
 from engine.supervisor.errors import CannotStart
 from engine.supervisor.memory import Memory, needed_bytes, remove, sweep, take_name
 from shm import layout, registry, segment
 from shm.errors import LayoutError
 from shm.layout import Kind
 from shm.life import LifeLock
+from tests.engine.supervisor.stand_ins import PAIR
 
 SYMBOLS = (SymbolSettings("MNQ", ring_mib=1, levels=8, max_depth=16), SymbolSettings("MES", ring_mib=2))
 
@@ -62,8 +65,34 @@ def test_all_segments_are_made_and_told_apart(left_nothing: Path, engine_name: s
     ring.array("words")[layout.BEGUN] = 8
     engine = segment.attach(below / "engine", Kind.ENGINE, writable=True, generation=5)
     engine.array("words")[layout.ENGINE_WORDS.index("heartbeat") * layout.WORDS_A_LINE] = 9
-    assert (made.worker_beat("MNQ"), made.begun("MNQ"), made.engine_beat()) == (7, 8, 9)
-    assert (made.worker_beat("MES"), made.begun("MES")) == (0, 0)
+    mnq, mes = processes_of(SYMBOLS).values()
+    assert (made.worker_beat(mnq), made.begun(mnq), made.engine_beat()) == (7, Begun("MNQ", 8), 9)
+    assert (made.worker_beat(mes), made.begun(mes)) == (0, None)
+    remove(folder, lock)
+
+
+def test_a_shared_process_has_a_bell_and_one_life_over_all_its_rings(left_nothing: Path, engine_name: str) -> None:
+    folder, lock = take_name(engine_name, left_nothing)
+    made = Memory(folder, 5, (*SYMBOLS, *PAIR))
+    below = registry.generation_folder(folder, 5)
+    assert [path.name for path in below.glob("*.bell")] == ["quiet.bell"]
+    assert sum(path.stat().st_size for path in below.iterdir()) == needed_bytes((*SYMBOLS, *PAIR))
+    shared = processes_of(PAIR)["quiet"]
+    assert (made.worker_beat(shared), made.begun(shared)) == (0, None)
+    for beat, symbol in ((3, "NQ"), (4, "ES")):
+        ring = segment.attach(below / f"{symbol}.ring", Kind.RING, writable=True, generation=5, symbol=symbol)
+        ring.array("words")[layout.HEARTBEAT] = beat
+    ring.array("words")[layout.BEGUN] = 8
+    assert (made.worker_beat(shared), made.begun(shared)) == (7, Begun("ES", 8))
+    remove(folder, lock)
+
+
+def test_an_account_has_a_segment_when_it_is_viewed(left_nothing: Path, engine_name: str) -> None:
+    folder, lock = take_name(engine_name, left_nothing)
+    Memory(folder, 5, SYMBOLS, account=True)
+    below = registry.generation_folder(folder, 5)
+    assert sum(path.stat().st_size for path in below.iterdir()) == needed_bytes(SYMBOLS, account=True)
+    assert segment.attach(below / "account", Kind.ACCOUNT, generation=5).writer() == (0, 0)
     remove(folder, lock)
 
 

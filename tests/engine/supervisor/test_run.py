@@ -15,7 +15,7 @@ import pytest
 from engine.config import SymbolSettings
 from shm import Event, attach
 from shm.life import is_held
-from tests.engine.supervisor.stand_ins import CANARY, LIMIT_S, TOP, Supervised, lives, parent_of
+from tests.engine.supervisor.stand_ins import CANARY, LIMIT_S, PAIR, TOP, TWO, Supervised, lives, parent_of
 from tests.waiting import wait_for
 
 Start = Callable[..., Supervised]
@@ -219,8 +219,8 @@ def test_a_second_engine_of_the_name_is_refused_and_the_first_does_not_notice(st
 
 def test_a_record_that_kills_twice_is_set_aside(up: Supervised) -> None:
     sequence = (1 << 40) + 17
-    up.wish("MNQ", f"crash {sequence}")
-    up.until("quarantined", role="MNQ", sequence=sequence)
+    up.wish("MNQ", f"crash MNQ {sequence}")
+    up.until("quarantined", role="MNQ", symbol="MNQ", sequence=sequence)
     up.until("restarted", role="MNQ", restarts=2)
     lock = up.folder / "worker-MNQ.lock"
     wait_for(lambda: is_held(lock), LIMIT_S, "a worker that lives with it")
@@ -231,6 +231,55 @@ def test_a_record_that_kills_twice_is_set_aside(up: Supervised) -> None:
     ]
     assert up.stop() == 0
     assert [each["how"] for each in up.seen if each["event"] == "died"] == ["ended by SIGSEGV"] * 2
+
+
+def test_instruments_of_one_process_have_one_pid_one_lock_and_one_restart(start: Start) -> None:
+    engine = start(symbols=(*TWO, *PAIR))
+    ready = engine.until("ready")
+    alone, together = {ready["workers"][name] for name in ("MNQ", "MES")}, {ready["workers"][n] for n in ("NQ", "ES")}
+    assert (len(alone), len(together)) == (2, 1)
+    assert [each.process for each in engine.registry().instruments] == ["MNQ", "MES", "quiet", "quiet"]
+    wait_for(partial(is_held, engine.folder / "worker-quiet.lock"), LIMIT_S, "the lock of the shared process")
+    os.kill(together.pop(), signal.SIGKILL)
+    restarted = engine.until("restarted", role="quiet")
+    wait_for(lambda: engine.worker_pids()["ES"] == restarted["pid"], LIMIT_S, "the new process in the registry")
+    assert engine.worker_pids() == ready["workers"] | {"NQ": restarted["pid"], "ES": restarted["pid"]}
+    assert [each.restarts for each in engine.registry().instruments] == [0, 0, 1, 1]
+    assert engine.stop() == 0
+
+
+def test_a_record_is_set_aside_for_its_own_instrument_of_a_shared_process(start: Start) -> None:
+    """The same sequence is another record in another ring."""
+    engine = start(symbols=PAIR)
+    engine.until("ready")
+    sequence = (1 << 40) + 17
+    engine.wish("quiet", f"crash ES {sequence}")
+    engine.until("quarantined", role="quiet", symbol="ES", sequence=sequence)
+    engine.until("restarted", role="quiet", restarts=2)
+    wait_for(lambda: set_aside(engine) == {"NQ": [], "ES": [sequence]}, LIMIT_S, "a job that names the record")
+    engine.wish("quiet", f"crash NQ {sequence}")
+    engine.until("quarantined", role="quiet", symbol="NQ", sequence=sequence)
+    wait_for(lambda: set_aside(engine) == {"NQ": [sequence], "ES": [sequence]}, LIMIT_S, "a job that names both")
+    assert engine.stop() == 0
+
+
+def set_aside(engine: Supervised) -> dict[str, list[int]]:
+    return {each["symbol"]: each["quarantine"] for each in engine.job_of("quiet")["instruments"]}
+
+
+def test_a_worker_is_told_its_cpu_and_whether_it_has_a_bell(start: Start) -> None:
+    cpu = min(os.sched_getaffinity(0))
+    engine = start(
+        symbols=(TWO[0], dataclasses.replace(TWO[1], cpu=cpu), PAIR[0], dataclasses.replace(PAIR[1], cpu=cpu))
+    )
+    engine.until("ready")
+    for name, told in {"MNQ": (-1, False), "MES": (cpu, False), "quiet": (cpu, True)}.items():
+        wait_for((engine.data / f"{name}.job").exists, LIMIT_S, f"the job of {name}")
+        assert (engine.job_of(name)["cpu"], engine.job_of(name)["bell"]) == told
+    pids = engine.worker_pids()
+    assert [os.sched_getaffinity(pids[name]) for name in ("MES", "NQ", "ES")] == [{cpu}] * 3
+    assert os.sched_getaffinity(pids["MNQ"]) == os.sched_getaffinity(0)
+    assert engine.stop() == 0
 
 
 def test_what_the_engine_cannot_go_on_with_ends_all_with_its_sentence(up: Supervised) -> None:

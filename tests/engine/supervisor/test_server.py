@@ -26,11 +26,12 @@ def answer():
     return only
 
 assert isinstance(answer(), Ready)
-job = {"symbol": "MNQ", "folder": sys.argv[1], "generation": 1, "data_folder": sys.argv[1], "batch_max_frames": 1,
-       "batch_max_us": 1, "spin_us": 0, "quarantine": [], "supervisor_pid": os.getpid()}
+task = {"symbol": "MNQ", "batch_max_frames": 1, "batch_max_us": 1, "spin_us": 0, "quarantine": []}
+job = {"name": "MNQ", "cpu": -1, "bell": False, "folder": sys.argv[1], "generation": 1, "data_folder": sys.argv[1],
+       "supervisor_pid": os.getpid(), "instruments": [task]}
 assert server.ask(job)
 spawned = answer()
-assert isinstance(spawned, Spawned) and spawned.symbol == "MNQ"
+assert isinstance(spawned, Spawned) and spawned.name == "MNQ"
 assert not os.get_inheritable(spawned.pidfd)
 child = Child(spawned.pid, spawned.pidfd)
 assert select.select([child.pidfd], [], [], 20)[0]
