@@ -1,8 +1,9 @@
 """`python -m engine`: the I/O process of one engine. The only place that wires its parts together.
 
-The job comes on stdin as one JSON object: {"settings", "generation", "folder", "supervisor_pid"}; user name and key
-come in the environment. Logs go to stderr; stdout has one JSON line an event, for the supervisor: "streaming" when
-all is subscribed, "fatal" with a message before it ends with status 1. SIGTERM ends it with status 0.
+The job comes on stdin as one JSON object, a line: {"settings", "generation", "folder", "supervisor_pid"}; user name
+and key come in the environment. What the supervisor wants later follows line by line (control.py). Logs go to stderr;
+stdout has one JSON line an event, for the supervisor: "streaming" when all is subscribed, "fatal" with a message
+before it ends with status 1, and the answers of control.py. SIGTERM ends it with status 0.
 
 Rings outlive the process: a successor finds them as they are and begins with a gap record in each.
 """
@@ -16,7 +17,7 @@ import time
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import BinaryIO, Final
+from typing import Final
 
 import numpy as np
 import uvloop
@@ -24,7 +25,7 @@ import uvloop
 from shm import account_rows, layout, segment
 from shm.account_rows import AccountWriter
 from shm.errors import LayoutError
-from shm.layout import Kind, Reason, Words
+from shm.layout import Kind, Reason
 from shm.life import AlreadyHeld, LifeLock, end_with
 from shm.registry import generation_folder
 from shm.ring import RingWriter
@@ -32,15 +33,16 @@ from shm.ring import RingWriter
 from .cache import Caches
 from .clock import TICK_NS, Clock
 from .config import ConfigError, Settings, SymbolSettings, credentials
+from .control import MAX_LINE_BYTES, Control, Lines
 from .feeds import projectx
 from .feeds.account import AccountFeed
 from .feeds.gateway import Gateway
 from .feeds.socket import Feed
 from .http import HttpPool, VenueRefusal
+from .instruments import Instruments, Opened
 from .page import Page
 from .router import Lane, Router
 
-MAX_JOB_BYTES: Final = 1 << 20
 _SOURCE: Final = "the job of the engine"
 
 
@@ -54,11 +56,10 @@ class Job:
     supervisor_pid: int
 
 
-def read_job(stream: BinaryIO) -> Job:
-    """The job on stdin. Raises ConfigError."""
-    data = stream.read(MAX_JOB_BYTES + 1)
+def read_job(data: bytes) -> Job:
+    """The job, as it stood in the first line of stdin. Raises ConfigError."""
     try:
-        job = json.loads(data) if len(data) <= MAX_JOB_BYTES else None
+        job = json.loads(data) if len(data) <= MAX_LINE_BYTES else None
     except ValueError:
         job = None
     if not isinstance(job, Mapping) or set(job) != {"settings", "generation", "folder", "supervisor_pid"}:
@@ -79,9 +80,9 @@ def boottime_ns() -> int:
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
 
-def report(event: str, **fields: str) -> None:
+def report(said: Mapping[str, object]) -> None:
     """One line for the supervisor."""
-    print(json.dumps({"event": event, **fields}), flush=True)
+    print(json.dumps(said), flush=True)
 
 
 def warm() -> None:
@@ -102,30 +103,16 @@ def warm() -> None:
     account_rows.warm()
 
 
-async def run(job: Job) -> None:
+async def run(job: Job, lines: Lines) -> None:
     """Feed the rings until SIGTERM. Raises ConfigError, LayoutError and VenueRefusal: nothing else ends it."""
     user = credentials(job.settings.venue)
     here = generation_folder(job.folder, job.generation)
-    segments = [segment.attach(here / "engine", Kind.ENGINE, writable=True, generation=job.generation)]
-    page = Page(segments[0].array("words"))
-    lanes = []
-    bells: dict[str, Words] = {}
-    for symbol in job.settings.symbols:
-        if symbol.process and symbol.process not in bells:
-            path = here / f"{symbol.process}.bell"
-            segments.append(segment.attach(path, Kind.BELL, writable=True, generation=job.generation))
-            bells[symbol.process] = segments[-1].array("words")
-        path = here / f"{symbol.symbol}.ring"
-        segments.append(segment.attach(path, Kind.RING, writable=True, generation=job.generation, symbol=symbol.symbol))
-        ring = RingWriter(segments[-1].array("words"), job.generation, bell=bells.get(symbol.process))
-        lanes.append(Lane(symbol, ring))
-    writer = None
-    if job.settings.venue.account:
-        segments.append(segment.attach(here / "account", Kind.ACCOUNT, writable=True, generation=job.generation))
-        changed = segment.attach(here / "changed", Kind.CHANGED, writable=True, generation=job.generation)
-        writer = AccountWriter(segments[-1].array, changed.array("words"))
-    for attached in segments:
-        attached.claim()
+    counters = segment.attach(here / "engine", Kind.ENGINE, writable=True, generation=job.generation)
+    counters.claim()
+    page = Page(counters.array("words"))
+    opened = [Opened(here, job.generation, symbol) for symbol in job.settings.symbols]
+    lanes = [each.lane for each in opened]
+    writer = _account_writer(here, job.generation) if job.settings.venue.account else None
 
     loop = asyncio.get_running_loop()
     clock = Clock([lane.ring for lane in lanes], page, boottime_ns)
@@ -134,8 +121,14 @@ async def run(job: Job) -> None:
         gateway = Gateway(pool, job.settings.venue.api_url, user, time.time)
         hub_url = job.settings.venue.market_hub_url
         feed = Feed(job.settings.feed, hub_url, pool, gateway, router, lanes, page, boottime_ns, _report_streaming)
+        instruments = Instruments(here, job.generation, gateway, clock, feed, opened)
         feeding = loop.create_task(feed.run())
-        tasks = [feeding, loop.create_task(keep_time(clock, pool, gateway.caches, page))]
+        tasks = [
+            feeding,
+            loop.create_task(keep_time(clock, pool, gateway.caches, page)),
+            loop.create_task(Control(lines, instruments, report).run()),
+            loop.create_task(instruments.follow_fronts(job.settings.feed.roll_check_s)),
+        ]
         if writer is not None:
             venue = job.settings.venue
             where = venue.user_hub_url, venue.account_name
@@ -153,8 +146,16 @@ async def run(job: Job) -> None:
             task.result()
 
 
+def _account_writer(here: Path, generation: int) -> AccountWriter:
+    """The account's segment in the generation's folder, claimed. Raises LayoutError, FileNotFoundError."""
+    account = segment.attach(here / "account", Kind.ACCOUNT, writable=True, generation=generation)
+    changed = segment.attach(here / "changed", Kind.CHANGED, writable=True, generation=generation)
+    account.claim()
+    return AccountWriter(account.array, changed.array("words"))
+
+
 def _report_streaming() -> None:
-    report("streaming")
+    report({"event": "streaming"})
 
 
 async def keep_time(clock: Clock, pool: HttpPool, caches: Caches, page: Page) -> None:
@@ -179,10 +180,11 @@ def main() -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C goes to all on the terminal; the supervisor ends us in order
     warm()  # while the supervisor holds the job back: on a first start the fork server compiles at the same time
     try:
-        job = read_job(sys.stdin.buffer)
+        lines = Lines(sys.stdin.fileno())
+        job = read_job(lines.wait())
         end_with(job.supervisor_pid, signal.SIGKILL)
         lock = LifeLock.take(job.folder / "engine.lock")
-        uvloop.run(run(job))
+        uvloop.run(run(job, lines))
         lock.release()
     except (ConfigError, LayoutError, VenueRefusal) as error:
         return _fatal(str(error))
@@ -197,7 +199,7 @@ def main() -> int:
 
 def _fatal(message: str) -> int:
     print(f"engine: {message}", file=sys.stderr)
-    report("fatal", message=message)
+    report({"event": "fatal", "message": message})
     return 1
 
 

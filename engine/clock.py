@@ -29,10 +29,18 @@ class Clock:
     """`now_ns` is CLOCK_BOOTTIME, which goes on in suspend."""
 
     def __init__(self, rings: Sequence[Ring], page: Page, now_ns: Callable[[], int]) -> None:
-        self._rings = rings
+        self._rings = list(rings)
         self._page = page
         self._now_ns = now_ns
         self._due_ns = now_ns() + TICK_NS
+
+    def add(self, ring: Ring) -> None:
+        """One more ring."""
+        self._rings.append(ring)
+
+    def remove(self, ring: Ring) -> None:
+        """A ring from which the time shall be heard no more."""
+        self._rings.remove(ring)
 
     def tick(self) -> None:
         """Write a clock frame into every ring and make it visible; alone it wakes nobody."""

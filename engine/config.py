@@ -177,6 +177,7 @@ class FeedSettings:
     resync_timeout_ms: int = whole(2000, 50, 60_000)  # a resubscribed instrument that stays mute: reconnect
     backoff_first_ms: int = whole(100, 1, 60_000)
     backoff_max_ms: int = whole(30_000, 1, 600_000)
+    roll_check_s: int = whole(60, 1, 86_400)  # how often the venue is asked which contract is an instrument's front one
     deflate: bool = flag(False)  # ask for permessage-deflate; the gateway's server library does not agree by itself
 
 
@@ -217,17 +218,13 @@ class Settings:
         rows = table.get("symbols")
         if not isinstance(rows, list | tuple) or not 1 <= len(rows) <= MAX_SYMBOLS:
             raise ConfigError(f"{source}: symbols must be a list of 1 to {MAX_SYMBOLS} tables: name an instrument")
-        symbols = []
-        for row in rows:
-            keys = dict(_table_of(row, source, "symbols."))
-            symbol = keys.pop("symbol", None)
-            symbols.append(_symbol_settings(symbol, keys, source))
+        symbols = [symbol_from_json(row, source) for row in rows]
         tables = {key: _read_table(kind, table.get(key, {}), source, f"{key}.") for key, kind in cls.TABLES.items()}
         return cls(
             name=_engine_name(table["name"]),
             shm_root=Path(table["shm_root"]),
             data_folder=Path(table["data_folder"]),
-            symbols=_distinct(symbols, source),
+            symbols=check_together(symbols, source),
             **tables,
         )
 
@@ -276,6 +273,13 @@ def load(
     )
 
 
+def symbol_from_json(value: object, source: str) -> SymbolSettings:
+    """One instrument's settings as `Settings.to_json` has them. Raises ConfigError."""
+    keys = dict(_table_of(value, source, "symbols."))
+    symbol = keys.pop("symbol", None)
+    return _symbol_settings(symbol, keys, source)
+
+
 def load_symbols(folder: Path, wanted: Sequence[str] | None = None) -> tuple[SymbolSettings, ...]:
     """The symbol files of `folder`, all in order of name, or those `wanted` in that order. Raises ConfigError."""
     known = _symbol_files(folder)
@@ -291,7 +295,7 @@ def load_symbols(folder: Path, wanted: Sequence[str] | None = None) -> tuple[Sym
         raise ConfigError(
             f"{folder}: {len(names)} symbols, but there must be 1 to {MAX_SYMBOLS}: choose with --symbols"
         )
-    return _distinct([read_symbol(known[symbol]) for symbol in names], str(folder))
+    return check_together([read_symbol(known[symbol]) for symbol in names], str(folder))
 
 
 def read_symbol(path: Path) -> SymbolSettings:
@@ -396,7 +400,7 @@ def _engine_name(name: str) -> str:
     return name
 
 
-def _distinct(symbols: list[SymbolSettings], source: str) -> tuple[SymbolSettings, ...]:
+def check_together(symbols: list[SymbolSettings], source: str) -> tuple[SymbolSettings, ...]:
     """Two rings for one contract would each get half of the messages."""
     for what in ("symbol", "contract"):
         seen: set[str] = set()

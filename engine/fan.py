@@ -178,6 +178,11 @@ def new_table(separator: bytes, quote_from: int, quote_to: int) -> Table:
     return table
 
 
+def forget_keys(table: Table) -> None:
+    """Take all keys out. To take out one of many, open addressing would have to move others: they are put in anew."""
+    table[SLOTS:LANES] = 0
+
+
 def bind(table: Table) -> Callable[[bytes], int]:
     """`fan` of this table, called past numba's dispatcher, which costs more than the work here.
 

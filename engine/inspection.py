@@ -86,15 +86,15 @@ def examine(segment: Segment) -> Report:
         words = segment.array("words")
         rows = tuple((name, f"{words[i * layout.WORDS_A_LINE]:,}") for i, name in enumerate(layout.ENGINE_WORDS))
         groups.append(("engine", rows))
-    elif segment.kind == Kind.EVENTS:
-        groups.append(("events", tuple(_events(segment))))
-        checks.append(_events_check(segment))
     elif segment.kind == Kind.BELL:
         groups.append(("bell", (("rings", f"{segment.array('words')[0]:,}"),)))
     elif segment.kind == Kind.ACCOUNT:
         account, fault = _published_account(segment)
         groups += [("account", tuple(_account(segment, account))), ("counters", tuple(_account_counters(account)))]
         checks.append(Check("the newest publication: in the bounds of its tables", fault))
+    elif segment.kind == Kind.EVENTS:
+        groups.append(("events", tuple(_events(segment))))
+        checks.append(_events_check(segment))
     else:
         groups.append(("changed", (("wakes", f"{segment.array('words')[0]:,}"),)))
     return Report(f"{segment.path}", tuple(groups), tuple(checks))

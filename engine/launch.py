@@ -73,7 +73,13 @@ def parser(command: str = SCRIPT) -> Arguments:
     engine.add_argument("--name", default="default", help="what readers attach to (default: default)")
     engine.add_argument("--venue", choices=("simulator", "projectx"), help="who to connect to (default: simulator)")
     engine.add_argument("--symbols", type=_symbols, metavar="A,B", help="only these instruments")
-    engine.add_argument("--symbols-dir", type=Path, metavar="DIR", help="symbol files in place of the shipped ones")
+    engine.add_argument(
+        "--symbols-dir",
+        type=Path,
+        metavar="DIR",
+        help="symbol files in place of the shipped ones; followed while the engine runs: what is added, changed or "
+        "removed there takes effect at once (with --symbols: of those that it names)",
+    )
     engine.add_argument("--config", type=Path, metavar="FILE", help="settings of venue, http and feed, in TOML")
     engine.add_argument(
         "--data",

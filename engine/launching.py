@@ -27,6 +27,7 @@ from .config import KEY_VARIABLE, USER_VARIABLE, ConfigError, Credentials, Setti
 from .entry import complain
 from .run import POLL_S, RECORDED_SYMBOL, Ending, EngineEnded, Failed, Outcome, Run, wait_until_ready
 from .screen import Screen
+from .simulator.contracts import CONTRACTS
 from .simulator.plain import MAX_RATE as MAX_SINGLE_RATE_ENTRIES_PER_S
 from .simulator_control import SimulatorGone
 from .summary import failures, summarise
@@ -42,12 +43,25 @@ SINGLE_RATE_ENTRIES_PER_S = 50.0  # an instrument, with single prints
 # ── what is asked for, with all that is read ──────────────────────────────────────────────────────────────
 
 
+def _only(options: argparse.Namespace) -> list[str] | None:
+    """The only symbols there may be; None: all that have a file."""
+    if options.symbols is None and options.flow is not None:
+        return [RECORDED_SYMBOL]
+    symbols: list[str] | None = options.symbols
+    return symbols
+
+
+def _watched(options: argparse.Namespace) -> dict[str, Any] | None:
+    """The folder that is followed while the engine runs: only the user's own. Shipped files change with an update."""
+    if options.symbols_dir is None:
+        return None
+    return {"folder": str(options.symbols_dir.resolve()), "symbols": _only(options)}
+
+
 def _settings(options: argparse.Namespace, default_data: Path | None) -> Settings:
     """All settings, read and checked. Raises ConfigError."""
-    symbols = options.symbols
-    if symbols is None and options.flow is not None:
-        symbols = [RECORDED_SYMBOL]
-    if options.flow is not None and RECORDED_SYMBOL not in symbols:
+    symbols = _only(options)
+    if options.flow is not None and RECORDED_SYMBOL not in (symbols or ()):
         raise ConfigError(f"--flow is a capture of {RECORDED_SYMBOL}: have it among the --symbols")
     settings = config.load(
         options.config,
@@ -96,11 +110,14 @@ def _rate(options: argparse.Namespace, settings: Settings) -> float:
 
 def _simulator_job(options: argparse.Namespace, settings: Settings, login: Credentials, truth: Path) -> dict[str, Any]:
     """What the simulator is told. It knows the key by its hash only."""
+    named = [one.symbol for one in settings.symbols]
+    any_may_come = _watched(options) is not None and _only(options) is None and not options.simulator_only
     return {
         "port": options.port,
         "seed": options.seed,
         "rate_entries_per_s": _rate(options, settings),
-        "symbols": [one.symbol for one in settings.symbols],
+        "symbols": named,
+        "spare": [symbol for symbol in CONTRACTS if symbol not in named] if any_may_come else [],
         "flow": str(options.flow.resolve()) if options.flow else None,
         "pace": options.pace,
         "crossed": options.crossed,
@@ -136,6 +153,7 @@ def run(
         "settings": settings.to_json(),
         "simulator": _simulator_job(options, settings, login, truth) if simulated else None,
         "launch_pid": os.getpid(),
+        "watched": _watched(options),
     }
     with Screen(Console(stderr=True), quiet=options.json) as screen:
         engine = Supervised(job, login, os.environ, _log_file(settings))

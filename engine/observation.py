@@ -7,15 +7,16 @@ import math
 import os
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import psutil
 
 from shm import Instrument, Latency, Market, Status
-from shm.errors import Stale
+from shm.errors import Stale, UnknownSymbol
 from shm.status import quantile_ns
 
-from .summary import Result, Verdict
+from .summary import REMOVED, Result, Verdict
 from .table import Quote, Row, decimals
 
 MEMORY_EVERY_S = 2.0  # reading smaps takes a process milliseconds
@@ -23,11 +24,15 @@ RECENT_S = 5.0  # of so long are the latencies of a row, so that one pause does 
 
 
 class Observer:
-    """Looks at all instruments of a market; keeps what a rate needs: the look before."""
+    """Looks at all instruments of a market, those too that come later; keeps what a rate needs: the look before.
+
+    Of an instrument that was removed the last look is kept, for the results.
+    """
 
     def __init__(self, market: Market, shared_folder: Path) -> None:
         """`shared_folder`: where this engine's segments lie; what is mapped from there is not a worker's own."""
-        self._instruments = {symbol: market[symbol] for symbol in market.symbols}
+        self._market = market
+        self._seen: dict[str, Status] = {}
         self._shared_folder = shared_folder
         self._before: dict[str, tuple[float, int]] = {}
         self._latencies: dict[str, deque[tuple[float, Latency]]] = {}
@@ -35,7 +40,13 @@ class Observer:
         self._measured_s = -math.inf
 
     def statuses(self) -> dict[str, Status]:
-        return {symbol: instrument.status() for symbol, instrument in self._instruments.items()}
+        """Of what the engine carries now."""
+        found = {}
+        for symbol in self._market.symbols:
+            with suppress(UnknownSymbol):  # it was removed just now
+                found[symbol] = self._market[symbol].status()
+        self._seen |= found
+        return found
 
     def rows(self, now_s: float) -> list[Row]:
         """One row an instrument, at `now_s` of a clock that goes on; rates are since the call before, latencies of
@@ -52,12 +63,12 @@ class Observer:
             rate = (status.delivered - before) / passed_s if passed_s > 0 else 0.0
             latency_us = self._recent_latency_us(symbol, now_s)
             uss_mib = self._memory.get(status.pid)
-            rows.append(_row(self._instruments[symbol], status, max(0.0, rate), latency_us, uss_mib))
+            rows.append(_row(self._market[symbol], status, max(0.0, rate), latency_us, uss_mib))
         return rows
 
     def _recent_latency_us(self, symbol: str, now_s: float) -> tuple[float, float] | None:
         seen = self._latencies.setdefault(symbol, deque())
-        newest = self._instruments[symbol].latency()
+        newest = self._market[symbol].latency()
         seen.append((now_s, newest))
         while len(seen) > 1 and seen[1][0] <= now_s - RECENT_S:
             seen.popleft()
@@ -68,14 +79,14 @@ class Observer:
 
     def results(self, states: Mapping[str, str], verdicts: Mapping[str, Verdict]) -> list[Result]:
         """The end of a run: counts of now, `states` of before the stop, what the judge found if there was one."""
-        statuses = self.statuses()
-        memory = memory_shares([status.pid for status in statuses.values()], self._measure)
+        carried = self.statuses()
+        memory = memory_shares([status.pid for status in carried.values()], self._measure)
         return [
             Result(
                 symbol=symbol,
                 contract=status.contract,
                 pid=status.pid,
-                state=states[symbol],
+                state=states.get(symbol, status.state) if symbol in carried else REMOVED,
                 parked=status.parked,
                 records=status.delivered,
                 applied=status.applied,
@@ -85,10 +96,10 @@ class Observer:
                 trades=status.trades,
                 resyncs=status.resyncs,
                 latency_us=_latency_us(status),
-                uss_mib=memory[status.pid],
+                uss_mib=memory[status.pid] if symbol in carried else None,
                 verdict=verdicts.get(symbol),
             )
-            for symbol, status in statuses.items()
+            for symbol, status in self._seen.items()
         ]
 
     def _measure(self, pid: int) -> float | None:
@@ -132,8 +143,8 @@ def _row(
     bid = ask = last = None
     try:
         quote = instrument.quote(allow_stale=True)
-    except Stale:
-        quote = None  # nothing could be read whole at this moment: the row says so by its state
+    except (Stale, UnknownSymbol):
+        quote = None  # nothing could be read whole at this moment, or it was just removed: the row says so by its state
     if quote is not None and quote.price_increment > 0:
         digits = decimals(quote.price_increment, quote.price_scale)
         bid = Quote(quote.bid, quote.bid_size, digits) if quote.bid_units else None

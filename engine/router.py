@@ -59,6 +59,13 @@ class Lane:
         self._row = row.data  # a memoryview: its words are Python's ints, in half the time
         self._let_in()
 
+    def leave(self) -> None:
+        """Out of the router: what waits becomes visible, and the fan pushes nothing more."""
+        self.publish()
+        row, self._row = self._row, np.zeros(fan.LANE_WORDS, np.int64).data
+        for word in range(fan.LANE_WORDS):
+            row[word] = 0
+
     def say(self, *reasons: Reason) -> None:
         """Put gap records in and make them visible now."""
         for reason in reasons:
@@ -148,7 +155,7 @@ class Router:
         self._place = place
         self._table = fan.new_table(*place)
         self.fan = fan.bind(self._table)  # the first half of `take`, for who cannot spare the call of that
-        self._lanes: list[Lane] = []
+        self._lanes: list[Lane | None] = []  # by number; that of one who left is the next one's
         self._routes: dict[bytes, Lane] = {}
         self._open: list[Lane] = []
         self._call_soon = call_soon
@@ -157,15 +164,28 @@ class Router:
 
     def add(self, lane: Lane, keys: Iterable[bytes]) -> None:
         """Send messages with these keys down `lane`, which is in no router yet. Raises ValueError above MAX_SYMBOLS."""
-        number = len(self._lanes)
+        number = self._lanes.index(None) if None in self._lanes else len(self._lanes)
         if number >= MAX_SYMBOLS:
             raise ValueError(f"a router has at most {MAX_SYMBOLS} lanes")
-        self._lanes.append(lane)
+        self._lanes[number : number + 1] = [lane]
         first = fan.LANES + number * fan.LANE_WORDS
         lane.enter(self._table[first : first + fan.LANE_WORDS])
-        for key in keys:
-            self._routes[key] = lane
-            fan.add_key(self._table, key, number)  # one that finds no room still has its route
+        self.rename(lane, keys)
+
+    def rename(self, lane: Lane, keys: Iterable[bytes]) -> None:
+        """Send messages with these keys down `lane`, and with none of those that it had."""
+        self._routes = {key: other for key, other in self._routes.items() if other is not lane}
+        self._routes |= dict.fromkeys(keys, lane)
+        fan.forget_keys(self._table)
+        for key, each in self._routes.items():
+            fan.add_key(self._table, key, self._lanes.index(each))  # one that finds no room still has its route
+
+    def remove(self, lane: Lane) -> None:
+        """Send nothing more down `lane`; what waits in it is published."""
+        self.rename(lane, ())
+        lane.leave()
+        self._lanes[self._lanes.index(lane)] = None
+        self._open = [each for each in self._open if each is not lane]
 
     def take(self, frame: bytes) -> bool:
         """Push the message of a frame that is one whole usual record of ours; False, and nothing done, if it is not."""
@@ -177,6 +197,7 @@ class Router:
         if said == fan.NOT_OURS:
             return False
         lane = self._lanes[said >> fan.LANE_SHIFT]
+        assert lane is not None, "the fan pushes into no lane that left"
         if said & fan.LOOK == fan.LOOK:
             lane.look(self._now_ns())
             return True

@@ -197,6 +197,8 @@ class Run:
     def _listen(self, timeout_s: float) -> None:
         for event in self._engine.events(timeout_s):
             self._screen.say(event)
+            if self._judge and event["event"] in ("added", "changed", "removed"):
+                self._judge.follow()  # now: the tape of what is made anew twice between two looks is seen by nobody
             if event["event"] == "failed":
                 raise Failed(event["message"])
         if not self._engine.running:
@@ -230,4 +232,5 @@ def _verdict(counts: Counts) -> Verdict:
         unread_trades=counts.unread_prints,
         unfinished=counts.unfinished > 0,
         live_s=counts.live_s,
+        young=counts.young,
     )

@@ -52,6 +52,10 @@ class Screen:
                 self._warn(f"{role}: goes on in process {pid}")
             case {"event": "parked", "role": role, "why": why}:
                 self._warn(f"{role}: {why}")
+            case {"event": "added" | "changed" | "removed" as what, "symbol": symbol}:
+                self._print(f"{symbol}: {what}")
+            case {"event": "rejected", "why": why}:
+                self._warn(why)
             case {"event": "quarantined", "symbol": symbol, "sequence": sequence}:
                 self._warn(f"{symbol}: record {sequence} kills its worker and was set aside")
 

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 
 MIN_SAMPLES_A_LIVE_SECOND = 50  # fewer comparisons than that prove too little to be called a pass
 
+REMOVED = "removed"  # the state of an instrument that was carried for a part of the run
+
 # What is counted for each instrument, and added up in the totals.
 COUNTS = (
     *("records", "applied", "refused", "dropped", "trades", "lost_trades", "resyncs"),
@@ -27,11 +29,15 @@ class Verdict:
     unread_trades: int  # overwritten on the tape before the judge came to them
     unfinished: bool  # after the drain the book was not in the state that was sent last
     live_s: float  # how long its book was live while it was judged
+    young: bool = False  # it came so shortly before the end that nothing can be said of its being live
 
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One instrument at the end of a run; `state` is the one before the stop, the counts those after the drain."""
+    """One instrument at the end of a run; `state` is the one before the stop, the counts those after the drain.
+
+    Of one that was removed they are those of the last look; of one whose file was changed, since it was made anew.
+    """
 
     symbol: str
     contract: str
@@ -104,6 +110,9 @@ def failures(results: Sequence[Result]) -> list[str]:
     """
     found = []
     for result in results:
+        if result.state == REMOVED:
+            found += _verdict_failures(result.symbol, result.verdict, False) if result.verdict else []
+            continue
         if result.parked:
             found.append(f"{result.symbol}: its worker was given up: {result.parked}")
         accounted = result.applied + result.refused + result.dropped + result.quarantined
@@ -113,11 +122,12 @@ def failures(results: Sequence[Result]) -> list[str]:
                 " or set aside"
             )
         if result.verdict is not None:
-            found += _verdict_failures(result.symbol, result.verdict)
+            found += _verdict_failures(result.symbol, result.verdict, True)
     return found
 
 
-def _verdict_failures(symbol: str, verdict: Verdict) -> list[str]:
+def _verdict_failures(symbol: str, verdict: Verdict, to_the_end: bool) -> list[str]:
+    """`to_the_end`: it was carried then, so there was a drain, and enough had to be compared."""
     found = []
     if verdict.wrong_levels:
         found.append(
@@ -129,8 +139,12 @@ def _verdict_failures(symbol: str, verdict: Verdict) -> list[str]:
         found.append(f"{symbol}: {verdict.wrong_trades:,} trades on the tape were not sent so")
     if verdict.unread_trades:
         found.append(f"{symbol}: {verdict.unread_trades:,} trades were never compared: the judge was too slow")
+    if not to_the_end:
+        return found
     if verdict.unfinished:
         found.append(f"{symbol}: after the last record its book was not in the state that was sent last")
+    if verdict.young:
+        return found
     if verdict.live_s == 0:
         found.append(f"{symbol}: its book was never live")
     elif verdict.samples < MIN_SAMPLES_A_LIVE_SECOND * verdict.live_s:

@@ -1,4 +1,4 @@
-"""One instrument's page in the present generation. Whatever was taken from a handle goes on through this."""
+"""One instrument's page as it was made last. Whatever was taken from a handle goes on through this."""
 
 import difflib
 import time
@@ -28,19 +28,21 @@ def find(presence: Presence, symbol: str) -> Listed:
 
 
 class Follower:
-    """Maps an instrument, and maps it anew when there is a new generation.
+    """Maps an instrument, and maps it anew when there is a new generation, or when its segments were made anew.
 
     The old mapping is only let go of: views and iterators may still hold it, and it goes with the last of them.
     """
 
-    __slots__ = ("engine", "page", "presence", "symbol")
+    __slots__ = ("making", "page", "presence", "symbol")
 
     def __init__(self, presence: Presence, symbol: str) -> None:
         """Raises UnknownSymbol, LayoutError, and FileNotFoundError if the generation ended just now."""
         self.presence = presence
         self.symbol = symbol
-        self.engine = presence.registry.engine
-        self.page = Page.open(presence.folder, presence.registry.generation, find(presence, symbol))
+        listed = find(presence, symbol)
+        # What tells these segments from all others of this name and symbol.
+        self.making = (*presence.registry.engine, listed.made)
+        self.page = Page.open(presence.folder, presence.registry.generation, listed)
 
     def age_ns(self, now_ns: int) -> int:
         """How long ago the engine was last heard of through this instrument; 0 if it never was."""
@@ -48,23 +50,26 @@ class Follower:
         return now_ns - through_ns if through_ns else 0
 
     def quiet(self, now_ns: int) -> bool:
-        """Whether it is time to look at the registry: nothing was heard for `max_lag_ms`, or never."""
+        """Whether it is time to look at the registry: nothing was heard for `max_lag_ms`, or never, or its feed was
+        closed, as that of an instrument is which is removed or made anew."""
         through_ns: int = self.page.words[pages.THROUGH]
-        return now_ns - through_ns > self.page.max_lag_ns
+        return now_ns - through_ns > self.page.max_lag_ns or self.page.seems_closed
 
     def catch_up(self) -> bool:
-        """Map the generation of the engine that the registry speaks of, if it is another; True if that was done.
+        """Map the segments that the registry speaks of, if they are others; True if that was done.
 
-        Raises UnknownSymbol if it no longer carries the instrument, LayoutError if its segments are not ours.
+        Raises UnknownSymbol if the engine no longer carries the instrument, LayoutError if its segments are not ours.
         """
         found = self.presence.registry
-        if found.engine == self.engine:
+        listed = find(self.presence, self.symbol)
+        making = (*found.engine, listed.made)
+        if making == self.making:
             return False
         try:
-            self.page = Page.open(self.presence.folder, found.generation, find(self.presence, self.symbol))
+            self.page = Page.open(self.presence.folder, found.generation, listed)
         except FileNotFoundError:  # it ended while we looked; the registry will say what comes next
             return False
-        self.engine = found.engine
+        self.making = making
         return True
 
     def follow(self, now_ns: int) -> bool:

@@ -18,9 +18,11 @@ Every segment
     0        128                  512                              8192
     ├ HEADER ┼ zero ──────────────┼ description, JSON, utf-8 ──────┤ what `kind` says …
     The supervisor writes it while the file still has its temporary name; the version goes in last.
+    An instrument whose settings change gets new segments in place of the old ones, of the same names; `made` in the
+    header and in the registry says which of them they are.
 
 Ring segment (after the header: CONTROL words, then `capacity` data bytes, then RING_SLACK zero bytes)
-    line  0   engine      capacity
+    line  0   supervisor  capacity, first sequence (0: the generation's first)
     line  1   engine      tail: bytes ever published
     line  2   engine      its own books: private tail, cached head, next sequence, delivered, dropped, owed gap
     line  3   engine      signal: the futex word the worker sleeps on, unless its process has a bell
@@ -100,6 +102,7 @@ HEADER = np.dtype(
         ("description_bytes", "<u8"),
         ("description_crc32", "<u8"),  # two counts of levels may describe equally large files
         ("symbol", "S32"),
+        ("made", "<u8"),  # from 1, one more each time the segment of this name is made anew in a generation
     ]
 )
 
@@ -115,6 +118,7 @@ MIN_RING_BYTES = 1 << 14
 GENERATION_SHIFT = 40  # sequences of generation g start at g << 40: they never restart
 
 CAPACITY = 0
+FIRST_SEQUENCE = 1  # where the ring before this one had come to, if an instrument's ring is made anew
 TAIL = 1 * WORDS_A_LINE
 TAIL_PRIVATE = 2 * WORDS_A_LINE
 HEAD_CACHED = TAIL_PRIVATE + 1
@@ -622,12 +626,6 @@ def changed_regions() -> Regions:
     return _pack(("words", WORDS, (WORDS_A_LINE,)))
 
 
-def events_regions(event_rows: int = EVENT_ROWS) -> Regions:
-    """The supervisor's events; the row count is a power of two."""
-    _check_rows(event_rows)
-    return _pack(("control", WORDS, (CONTROL_BYTES // 8,)), ("events", EVENT, (event_rows,)))
-
-
 def bell_regions() -> Regions:
     """One word, bumped by the engine alone: a worker with several rings can sleep on one word only."""
     return _pack(("words", WORDS, (WORDS_A_LINE,)))
@@ -641,6 +639,12 @@ def account_regions() -> Regions:
         ("positions", POSITION, (ACCOUNT_CELLS, MAX_POSITIONS)),
         ("fills", FILL, (ACCOUNT_CELLS, MAX_FILLS)),
     )
+
+
+def events_regions(event_rows: int = EVENT_ROWS) -> Regions:
+    """The supervisor's events; the row count is a power of two."""
+    _check_rows(event_rows)
+    return _pack(("control", WORDS, (CONTROL_BYTES // 8,)), ("events", EVENT, (event_rows,)))
 
 
 def total_bytes(regions: Regions) -> int:
@@ -689,11 +693,11 @@ NAMED_DTYPES: dict[str, np.dtype[np.void]] = {
     "SLOT": SLOT,
     "TRADE": TRADE,
     "QUOTE": QUOTE,
-    "EVENT": EVENT,
     "ACCOUNT": ACCOUNT,
     "ORDER": ORDER,
     "POSITION": POSITION,
     "FILL": FILL,
+    "EVENT": EVENT,
 }
 
 Words = npt.NDArray[np.int64]
@@ -703,8 +707,8 @@ Rows = npt.NDArray[np.void]
 assert HEADER.itemsize <= LINE_BYTES
 assert STATE.itemsize % 64 == 0 and CELL.itemsize % 64 == 0 and SLOT.itemsize % 64 == 0
 assert CELL.fields["state"][1] % 8 == 0  # type: ignore[index]
-assert TRADE.itemsize == QUOTE.itemsize == 64 and LEVEL.itemsize == 16 and EVENT.itemsize == 256
 assert ACCOUNT.itemsize % 64 == 0 and (ACCOUNT.names or ())[:2] == ("begin", "end")
+assert TRADE.itemsize == QUOTE.itemsize == 64 and LEVEL.itemsize == 16 and EVENT.itemsize == 256
 assert (HEARTBEAT + WORDS_A_LINE) * 8 <= CONTROL_BYTES
 assert (LATENCY + LATENCY_STEPS) * 8 <= CONTROL_BYTES
 assert len(ENGINE_WORDS) * LINE_BYTES <= ENGINE_BYTES

@@ -16,7 +16,7 @@ import numpy.typing as npt
 
 from . import layout
 from .errors import Stale
-from .layout import CELL, CELLS, LEVEL, SLOT, STATE, Kind, Region
+from .layout import CELL, CELLS, LEVEL, SLOT, STATE, Kind, Region, State
 from .registry import Listed, generation_folder
 from .segment import Segment, attach
 from .values import Scale
@@ -96,6 +96,7 @@ TOP_FIELDS = integer_fields(CELL, "n_bids", "n_asks", "state.sequence", "state.s
 _SCALE_FIELDS = integer_fields(
     CELL, "state.price_scale", "state.price_increment", "state.size_scale", "state.size_increment"
 )
+_STATE_FIELD = integer_fields(CELL, "state.state")
 _SLOT_COUNTS = integer_fields(SLOT, "state.n_bids", "state.n_asks")
 
 
@@ -160,6 +161,7 @@ class Page:
         "first_levels",
         "fresh_until_ns",
         "generation",
+        "made",
         "max_lag_ns",
         "memory",
         "segment",
@@ -171,6 +173,7 @@ class Page:
         self.segment = segment
         self.symbol = segment.symbol
         self.generation = segment.generation
+        self.made = segment.made
         self.max_lag_ns = max_lag_ms * 1_000_000
         # CLOCK_BOOTTIME up to which the stamp that `newest` last loaded is new enough. Stamps never go back, so until
         # then a quick read need not load one; later it goes the long way, which renews this. It stays 0 where loads
@@ -192,11 +195,14 @@ class Page:
 
     @classmethod
     def open(cls, folder: Path, generation: int, listed: Listed) -> "Page":
-        """Map an instrument of a generation. Raises LayoutError; FileNotFoundError if it is gone."""
+        """Map an instrument of a generation. Raises LayoutError; FileNotFoundError if it is gone, or is made anew and
+        the registry does not say so yet."""
         place = generation_folder(folder, generation)
         symbol = listed.symbol
         segment = attach(place / f"{symbol}.book", Kind.BOOK, generation=generation, symbol=symbol)
         ring = attach(place / f"{symbol}.ring", Kind.RING, generation=generation, symbol=symbol)
+        if segment.made != listed.made or ring.made != listed.made:
+            raise FileNotFoundError(f"{segment.path} was made {segment.made} times, and {listed.made} was looked for")
         return cls(segment, ring, listed.max_lag_ms)
 
     def close(self, why: str) -> None:
@@ -239,6 +245,13 @@ class Page:
                     self.fresh_until_ns = through_ns + self.max_lag_ns
                 return Glimpse(through_ns, published, copied, copied_levels)
         raise self._lapped("publications")
+
+    @property
+    def seems_closed(self) -> bool:
+        """Whether the newest publication says that its feed was closed. A hint: it is not checked for being whole."""
+        _, cell = self.cells[self.words[PUBLISHED] % CELLS]
+        state: int = _STATE_FIELD.unpack(cell)[0]
+        return state == State.CLOSED
 
     def newest_checkpoint(self) -> Checkpoint:
         """The newest whole checkpoint slot; its number is 0 if there is none. Raises Stale as `newest` does."""

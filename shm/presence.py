@@ -39,6 +39,11 @@ class Presence:
         if not self._lives(self.registry):
             raise self._no_engine()
 
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """What the engine carried at the last look."""
+        return tuple(listed.symbol for listed in self.registry.instruments)
+
     def close(self) -> None:
         """From now on all reads of the market end in `require_open`."""
         self._closed = True

@@ -4,12 +4,14 @@
         print(market["MNQ"].book().best_bid)
 
 A reader registers nowhere and writes nothing, so it cannot slow the feed, and it may be killed at any moment.
-Handles outlive the engine: when data is old they look at the registry, and go on with the next generation.
+Handles outlive the engine: when data is old they look at the registry, and go on with the next generation. So they do
+when an instrument is made anew because its file changed; one that was removed raises UnknownSymbol.
 One Market belongs to one thread, or to the tasks of one event loop.
 """
 
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
@@ -21,7 +23,7 @@ from . import page as pages
 from . import session as sessions
 from .account import AccountView
 from .account_values import Account
-from .errors import Overrun, Stale, WriterGone
+from .errors import Overrun, Stale, UnknownSymbol, WriterGone
 from .events import Events
 from .follow import Follower, boottime_ns, find
 from .layout import CELL, CELLS, LEVEL, NO_BOUND, SLOT, Rows, State
@@ -37,6 +39,8 @@ from .watch import Watch
 _LIVE = int(State.LIVE)
 _LAST_CELL = CELLS - 1
 _WAIT_S = MAX_SLEEP_NS / 1e9
+_MAP_TRIES = 10  # the supervisor replaces two files and then says so: a millisecond, on a busy machine some
+_MAP_PAUSE_S = 0.002
 
 # Bound once, because these are looked up in every read of best bid and ask.
 _clock_ns = time.clock_gettime_ns
@@ -93,8 +97,9 @@ class Market:
 
     @property
     def symbols(self) -> tuple[str, ...]:
-        """What the engine carries, in its own order, as of the last look at the registry."""
-        return tuple(listed.symbol for listed in self._presence.registry.instruments)
+        """What the engine carries now, in its own order. Raises LayoutError if its registry cannot be read."""
+        self._presence.look(boottime_ns())
+        return self._presence.symbols
 
     def __iter__(self) -> Iterator[str]:
         return iter(self.symbols)
@@ -110,7 +115,9 @@ class Market:
         self._presence.require_open()
         handle = self._instruments.get(symbol)
         if handle is None:
-            find(self._presence, symbol)
+            if symbol not in self._presence.symbols:  # it may have come since the last look
+                self._presence.look(boottime_ns())
+                find(self._presence, symbol)
             handle = self._instruments[symbol] = Instrument(self._map(symbol))
         return handle
 
@@ -123,25 +130,14 @@ class Market:
 
         That a book is no longer live, because its engine or worker has fallen silent, is a change too: `live` says it.
         What changes more often than it is read is seen as one change. All instruments are waited for at once,
-        and all of the engine's are meant if `symbols` is None. The iterator ends when nothing changed for
-        `timeout_s`. It goes on with a new generation by itself; raises UnknownSymbol if that lacks an instrument,
-        WriterGone if the engine has ended and none takes its place within 10 s. `async for` awaits instead.
+        and all that the engine carries at the time are meant if `symbols` is None. The iterator ends when nothing
+        changed for `timeout_s`. It goes on with a new generation by itself; raises UnknownSymbol if one of `symbols`
+        is carried no more, WriterGone if the engine has ended and none takes its place within 10 s. `async for`
+        awaits instead.
         """
-        followers = [self[symbol]._follower for symbol in (self.symbols if symbols is None else symbols)]
+        named = None if symbols is None else [self[symbol]._follower for symbol in symbols]
         try:
-            return Watch(self._presence, followers, timeout_s)
-        except FileNotFoundError:
-            raise self._ended() from None
-
-    def events(self, symbols: Sequence[str] | None = None) -> Events:
-        """What happens to the books and the processes from now on, and `last(n)` of before; see events.py.
-
-        `symbols`: only events of these, and of the engine as a whole; if it is None, of all instruments, also of those
-        that are added later. Raises UnknownSymbol, and WriterGone if the engine ended just now.
-        """
-        chosen = None if symbols is None else tuple(symbols)
-        try:
-            return Events(self._presence, lambda symbol: self[symbol]._follower, chosen)
+            return Watch(self._presence, self._all_followers if named is None else lambda: named, timeout_s)
         except FileNotFoundError:
             raise self._ended() from None
 
@@ -165,6 +161,18 @@ class Market:
         """As `wait_account`, awaited: the event loop goes on."""
         return await self._viewed().wait_async(timeout_s)
 
+    def events(self, symbols: Sequence[str] | None = None) -> Events:
+        """What happens to the books and the processes from now on, and `last(n)` of before; see events.py.
+
+        `symbols`: only events of these, and of the engine as a whole; if it is None, of all instruments, also of those
+        that are added later. Raises UnknownSymbol, and WriterGone if the engine ended just now.
+        """
+        chosen = None if symbols is None else tuple(symbols)
+        try:
+            return Events(self._presence, lambda symbol: self[symbol]._follower, chosen)
+        except FileNotFoundError:
+            raise self._ended() from None
+
     def close(self) -> None:
         """Unmap everything. Later reads, of handles and streams too, raise ValueError; values that were read stay."""
         self._presence.close()
@@ -187,15 +195,22 @@ class Market:
                     raise self._ended() from None
         return self._account
 
+    def _all_followers(self) -> list[Follower]:
+        """Of every instrument of the newest registry; one that is just being removed or made anew may be left out."""
+        found = []
+        for symbol in self._presence.symbols:
+            with suppress(UnknownSymbol, WriterGone):
+                found.append(self[symbol]._follower)
+        return found
+
     def _map(self, symbol: str) -> Follower:
-        try:
-            return Follower(self._presence, symbol)
-        except FileNotFoundError:
-            self._presence.look(boottime_ns())  # its files are gone: perhaps there is a new generation
-        try:
-            return Follower(self._presence, symbol)
-        except FileNotFoundError:
-            raise self._ended() from None
+        for _ in range(_MAP_TRIES):
+            try:
+                return Follower(self._presence, symbol)
+            except FileNotFoundError:  # there is a new generation, or these are made anew and it is about to be said
+                time.sleep(_MAP_PAUSE_S)
+                self._presence.look(boottime_ns())
+        raise self._ended()
 
     def _ended(self) -> WriterGone:
         return WriterGone(f"the engine {self._presence.name!r} has just ended; attach again when it has restarted")
@@ -335,7 +350,7 @@ class Instrument:
 
         That a live book has become stale, because nothing was heard for `max_lag_ms`, ends it as well. The first call
         counts from when the handle was made. Goes on with a new generation; raises WriterGone when the engine has
-        ended and none takes its place.
+        ended and none takes its place, UnknownSymbol when the instrument was removed.
         """
         end_s = time.monotonic() + timeout_s
         while (seen := self._unchanged()) is not None:
@@ -371,10 +386,10 @@ class Instrument:
 
     def _publication(self) -> tuple[int, ...]:
         page = self._follower.page
-        return (*self._follower.engine, page.words[PUBLISHED], page.live(boottime_ns()))
+        return (*self._follower.making, page.words[PUBLISHED], page.live(boottime_ns()))
 
     def _newest(self, allow_stale: bool, levels: bool = True) -> tuple[Glimpse, Verdict]:
-        """The newest publication, of a new generation if there is one; raises Stale or WriterGone if it must."""
+        """The newest publication, of new segments if there are some; raises Stale, WriterGone or UnknownSymbol."""
         glimpse = self._follower.page.newest(levels)
         verdict, age_ns = self._judge(glimpse)
         if not verdict.live:

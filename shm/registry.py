@@ -15,7 +15,7 @@ from typing import Any
 
 from . import layout
 from .errors import LayoutError
-from .segment import MAX_GENERATION, MAX_PID
+from .segment import MAX_GENERATION, MAX_MADE, MAX_PID
 
 FILE_NAME = "registry.json"
 MAX_FILE_BYTES = 1 << 20
@@ -39,6 +39,7 @@ class Listed:
     max_depth: int
     ring_mib: int
     max_lag_ms: int
+    made: int = 1  # of its segments: one more each time they are made anew in this generation
 
 
 @dataclass(frozen=True, slots=True)
@@ -182,6 +183,7 @@ def _parse_listed(value: Any) -> Listed:
         max_depth=_number(row, "max_depth", 1, 1 << 20),
         ring_mib=_number(row, "ring_mib", 1, 1 << 20),
         max_lag_ms=_number(row, "max_lag_ms", 1, 1 << 31),
+        made=_number(row, "made", 1, MAX_MADE - 1),
     )
 
 

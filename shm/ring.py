@@ -353,7 +353,8 @@ class RingWriter:
         self._words = words
         self._bell = bell
         self.fresh = int(self._words[_TAIL]) == 0
-        resume(self._words, generation << layout.GENERATION_SHIFT, int(venue))
+        first = max(generation << layout.GENERATION_SHIFT, int(words[layout.FIRST_SEQUENCE]))
+        resume(self._words, first, int(venue))
 
     def push(self, payload: bytes) -> bool:
         """Put one hub message in, visible after `publish`; False when it was dropped (counted, a gap is owed)."""

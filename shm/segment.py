@@ -30,6 +30,7 @@ from .life import start_ticks
 
 MAX_PID = 1 << 22  # the kernel's PID_MAX_LIMIT
 MAX_GENERATION = 1 << 23  # sequences start at generation << GENERATION_SHIFT and are signed 64-bit numbers
+MAX_MADE = 1 << 32
 MAX_SYMBOL_BYTES = HEADER["symbol"].itemsize
 _HEADER = Region(0, HEADER, ())
 
@@ -56,6 +57,7 @@ class Segment:
         self.kind = Kind(int(header["kind"]))
         self.generation = int(header["generation"])
         self.symbol = header["symbol"].item().decode()
+        self.made = int(header["made"])
 
     def __repr__(self) -> str:
         way = "writable" if self.writable else "read-only"
@@ -87,7 +89,7 @@ class Segment:
             pass  # somebody still looks at it
 
 
-def create(path: Path, kind: Kind, regions: Regions, *, generation: int, symbol: str = "") -> Segment:
+def create(path: Path, kind: Kind, regions: Regions, *, generation: int, symbol: str = "", made: int = 1) -> Segment:
     """Make the segment `path`, zero but for its header, and map it writable.
 
     Its folder must exist. A file of that name is replaced: its own mappings stay. Raises NoRoom if the file system
@@ -118,6 +120,7 @@ def create(path: Path, kind: Kind, regions: Regions, *, generation: int, symbol:
         header["description_bytes"] = len(description)
         header["description_crc32"] = zlib.crc32(description)
         header["symbol"] = name
+        header["made"] = made
         if kind == Kind.RING:
             _region_of(memory, regions["words"])[layout.CAPACITY] = _ring_capacity(regions)
         header["layout_version"] = layout.LAYOUT_VERSION
@@ -225,6 +228,8 @@ def _checked_regions(path: Path, memory: memoryview, kind: Kind, generation: int
         raise LayoutError(f"{path} is of the instrument {named!r}, and {symbol!r} was expected")
     if int(header["writer_pid"]) > MAX_PID or int(header["writer_start_ticks"]) >= 1 << 63:
         raise LayoutError(f"{path} names a writer that cannot exist: its header is damaged")
+    if not 1 <= int(header["made"]) < MAX_MADE:
+        raise LayoutError(f"{path} was made {int(header['made'])} times, which cannot be: its header is damaged")
     if int(header["total_bytes"]) != len(memory):
         raise LayoutError(f"{path} has {len(memory)} bytes, its header says {int(header['total_bytes'])}")
     return _described_regions(path, memory, kind, int(header["description_bytes"]), int(header["description_crc32"]))
@@ -281,12 +286,12 @@ def _laid_out(kind: Kind, described: Regions) -> Regions:
             quote_rows=described["quotes"].shape[0],
             event_rows=described["events"].shape[0],
         )
-    if kind == Kind.EVENTS:
-        return layout.events_regions(described["events"].shape[0])
     if kind == Kind.BELL:
         return layout.bell_regions()
     if kind == Kind.ACCOUNT:
         return layout.account_regions()
+    if kind == Kind.EVENTS:
+        return layout.events_regions(described["events"].shape[0])
     return layout.engine_regions() if kind == Kind.ENGINE else layout.changed_regions()
 
 

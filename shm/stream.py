@@ -28,8 +28,8 @@ class Stream(Generic[Row]):
     """Rows of one broadcast ring, from the moment it was opened on. `for` blocks, `async for` awaits; `read`,
     `read_ticks` and `last` do neither.
 
-    `lost` counts rows that were overwritten before they were read, `restarts` how often the engine was started
-    anew: each time this goes on at the first row of the new generation.
+    `lost` counts rows that were overwritten before they were read, `restarts` how often the engine was started, or
+    the instrument made, anew: each time this goes on at the first row of the new segment.
     """
 
     _region: str
@@ -52,6 +52,11 @@ class Stream(Generic[Row]):
     def close(self) -> None:
         """End it: a loop over it, also one that waits in another thread, stops within 100 ms."""
         self._closed = True
+
+    @property
+    def made(self) -> int:
+        """Which making of the instrument's segments this reads; it skips those that it slept through."""
+        return self._page.made
 
     def last(self, count: int) -> Rows:
         """The newest rows, oldest first, at most `count` and at most what the ring still holds; moves no cursor.
@@ -96,7 +101,7 @@ class Stream(Generic[Row]):
         if self._follower.quiet(now_ns):
             self._follower.follow(now_ns)
         if self._follower.page is not self._page:
-            rows = self._ring.take(max_rows)  # what the old generation wrote until it ended
+            rows = self._ring.take(max_rows)  # what was written to the old one until it ended
             if len(rows) == 0:
                 self._move()
                 rows = self._ring.take(max_rows)
@@ -109,7 +114,8 @@ class Stream(Generic[Row]):
         return self
 
     def __next__(self) -> Row:
-        """The next row; blocks for it. Raises WriterGone when the engine has ended and none takes its place."""
+        """The next row; blocks for it. Raises WriterGone when the engine has ended and none takes its place, and
+        UnknownSymbol when the instrument was removed."""
         while not self._ready:
             if self._closed:
                 raise StopIteration
@@ -141,10 +147,10 @@ class Stream(Generic[Row]):
         return seen
 
     def _follow(self) -> None:
-        """After a silence: look whether there is a new generation, and go on with that."""
+        """After a silence: look whether there are new segments, and go on with them."""
         self._follower.follow(boottime_ns())
         if self._follower.page is not self._page:
-            self._fill()  # what the old generation wrote until it ended
+            self._fill()  # what was written to the old one until it ended
             if not self._ready:
                 self._move()
 
@@ -154,7 +160,7 @@ class Stream(Generic[Row]):
             self._ready.extend(self._values(self._ring.take(_ROWS_A_TURN), scale))
 
     def _move(self) -> None:
-        """Go on at the first row of the new generation; what the old one still holds is counted as lost."""
+        """Go on at the first row of the new segment; what the old one still holds is counted as lost."""
         self._lost_before += self._ring.lost + self._ring.left
         self._page = self._follower.page
         self._ring = self._open(self._page)

@@ -1,7 +1,7 @@
 """One wait on many instruments: whoever changes any of them bumps one word, and that is what is slept on."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from . import page as pages
@@ -15,22 +15,27 @@ from .values import Change
 from .wake import MAX_SLEEP_NS, wait
 
 _WAIT_S = MAX_SLEEP_NS / 1e9
+_LOOK_EVERY_NS = MAX_SLEEP_NS  # others may keep this busy while one instrument comes, goes, or is made anew
 
 
 class Watch:
     """A Change for each instrument that changed since this was made; see `Market.watch`. `for` and `async for`."""
 
-    def __init__(self, presence: Presence, followers: Sequence[Follower], timeout_s: float | None) -> None:
-        """Raises FileNotFoundError if the generation ended just now."""
+    def __init__(self, presence: Presence, chosen: Callable[[], Sequence[Follower]], timeout_s: float | None) -> None:
+        """`chosen`: whom to watch, by the newest registry. Raises FileNotFoundError if it ended just now."""
         self._presence = presence
-        self._followers = followers
+        self._chosen = chosen
+        self._followers = chosen()
         self._timeout_s = timeout_s
         self._now_ns = boottime_ns()  # when the present round began
-        self._before = {follower.symbol: _change(follower.page, self._now_ns) for follower in followers}
+        self._before: dict[str, Change | None] = {
+            each.symbol: _change(each.page, self._now_ns) for each in self._followers
+        }
         self._changed = _open(presence)
         self._engine = presence.registry.engine
         self._seen = 0
-        self._place = len(followers)  # how far the present round over the instruments has come
+        self._looked_ns = boottime_ns()
+        self._place = len(self._followers)  # how far the present round over the instruments has come
         self._ended = False
 
     def __iter__(self) -> "Watch":
@@ -75,6 +80,8 @@ class Watch:
         change = self._go_on()
         if change is None and not self._ended:
             self._presence.require_open()
+            if boottime_ns() - self._looked_ns > _LOOK_EVERY_NS:
+                self._follow()
             offset = self._offset
             self._seen = int.from_bytes(self._changed.memory[offset : offset + 8], "little")  # first: see wake.py
             fence()
@@ -102,9 +109,12 @@ class Watch:
         return 0.0 if self._ended else left_s
 
     def _follow(self) -> None:
-        """After a silence: look whether there is a new generation, and go on with that."""
-        now_ns = boottime_ns()
+        """Look whether there is a new generation, or an instrument came, went or was made anew, and go on with that."""
+        self._looked_ns = now_ns = boottime_ns()
         self._presence.look(now_ns)
+        self._followers = self._chosen()
+        self._before = {each.symbol: self._before.get(each.symbol) for each in self._followers}
+        self._place = len(self._followers)
         for follower in self._followers:
             follower.catch_up()
         self._presence.require(now_ns)

@@ -12,7 +12,7 @@ import asyncio
 import logging
 import random
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from typing import Final
 
@@ -39,6 +39,7 @@ POLL_S: Final = 0.02
 MAX_STEP_NS: Final = 100_000_000  # what one poll counts for at most: time in which we were stopped is nobody's silence
 CLOSE_TIMEOUT_S: Final = 1.0
 DEFLATE_BITS: Final = 15  # the largest window there is: what every server takes
+FAREWELL_S: Final = 1.0  # how long the venue has to say that a subscription was taken back
 PROBE_TIMEOUT_S: Final = 2.0  # an answer about a silence is of no use later
 FORGIVEN_AFTER_NS: Final = 10_000_000_000  # a stream that lasted so long ends the row of failures
 _MS: Final = 1_000_000
@@ -69,7 +70,7 @@ class Feed:
         self._pool = pool
         self._gateway = gateway
         self._router = router
-        self._lanes = lanes
+        self._lanes = list(lanes)  # replaced when one comes or goes, never changed: others may be on their way over it
         self._page = page
         self._now_ns = now_ns
         self._on_streaming = on_streaming
@@ -98,6 +99,8 @@ class Feed:
         self._lost = Reason.DISCONNECTED  # what the books are told when the connection is lost
         self._asked: dict[str, Lane] = {}  # by invocation id; at most one a lane
         self._invocations = 0
+        self._farewells: dict[str, asyncio.Event] = {}  # by invocation id: subscriptions that are being taken back
+        self._sending = asyncio.Lock()  # messages that belong together; of two tasks' one after the other
         self._failed: set[Lane] = set()
         self._frames = 0  # since the last flush, of those the router did not take; as the next three
         self._messages = 0
@@ -127,14 +130,16 @@ class Feed:
         if event is Event.LOST and before in (State.SUBSCRIBING, State.STREAMING):
             for lane in self._lanes:
                 lane.say(self._lost)
+            for farewell in self._farewells.values():
+                farewell.set()
         self._page.set("feed_state", self.state)
         _log.debug("feed: %s, %s, %s", before.name, event.name, self.state.name)
 
     async def _log_in(self) -> Event:
         try:
             await self._gateway.token()
-            if not self._contracts:
-                await self._resolve()
+            if unresolved := [lane for lane in self._lanes if lane not in self._contracts]:
+                await self._resolve(unresolved)
         except VenueRefusal as refusal:
             self._refusal = refusal
             return Event.DENIED
@@ -143,23 +148,26 @@ class Feed:
             return Event.LOST
         return Event.DONE
 
-    async def _resolve(self) -> None:
+    async def _resolve(self, lanes: Sequence[Lane]) -> None:
         _log.info("%d active accounts", await self._gateway.accounts())
-        found = await asyncio.gather(*(self._gateway.contract(lane.settings) for lane in self._lanes))
-        for lane, contract in zip(self._lanes, found, strict=True):
-            self._contracts[lane] = contract
-            self._router.add(lane, [*projectx.heads(contract.contract_id), contract.contract_id.encode()])
-            _log.info("%s is %s (%s)", lane.settings.symbol, contract.contract_id, contract.name)
-        self._unconfigured = list(self._lanes)
+        found = await asyncio.gather(*(self._gateway.contract(lane.settings) for lane in lanes))
+        for lane, contract in zip(lanes, found, strict=True):
+            if lane in self._lanes:  # it may have been removed meanwhile
+                self._introduce(lane, contract)
         self._configure()
+
+    def _introduce(self, lane: Lane, contract: Contract) -> None:
+        self._contracts[lane] = contract
+        self._router.add(lane, _keys(contract))
+        self._unconfigured.append(lane)
+        _log.info("%s is %s (%s)", lane.settings.symbol, contract.contract_id, contract.name)
 
     def _configure(self) -> None:
         """Give each ring its instrument's contract and increments; one that is full gets them at a later poll."""
-        self._unconfigured = [
-            lane
-            for lane in self._unconfigured
-            if not lane.ring.configure(config_record(self._contracts[lane], lane.settings.max_venue_lag_ms * _MS))
-        ]
+        self._unconfigured = [lane for lane in self._unconfigured if not lane.ring.configure(self._config(lane))]
+
+    def _config(self, lane: Lane) -> bytes:
+        return config_record(self._contracts[lane], lane.settings.max_venue_lag_ms * _MS)
 
     async def _connect(self) -> Event:
         self._page.add("connects")
@@ -315,6 +323,8 @@ class Feed:
         if contract is not None and self._router.route(message, contract):
             return ""
         control, invocation_id, error = projectx.control_of(message)
+        if farewell := self._farewells.get(invocation_id):
+            farewell.set()
         if control is Control.CLOSE:
             return f"the market hub said goodbye {self._gateway.shown(error)}".rstrip()
         if control is Control.COMPLETION:
@@ -361,7 +371,10 @@ class Feed:
         """Ask REST about silent instruments, one at a time, for as long as the connection lasts."""
         while True:
             look = await self._looks.get()
-            symbol, contract = look.key.settings.symbol, self._contracts[look.key]
+            symbol, contract = look.key.settings.symbol, self._contracts.get(look.key)
+            if contract is None:  # it was removed meanwhile
+                self._silence.answer(look, self._own_ns, None)
+                continue
             self._page.add("probes")
             bar: Bar | None = None
             try:
@@ -378,6 +391,7 @@ class Feed:
         heard = {
             lane: Heard(lane.ring.delivered, lane.settings.max_silence_ms * _MS, lane.settings.max_venue_lag_ms * _MS)
             for lane in self._lanes
+            if lane in self._watched  # else it is about to leave, or has just come
         }
         step = self._silence.poll(self._own_ns, time.time(), heard)
         if isinstance(step, Look):
@@ -395,6 +409,8 @@ class Feed:
             return f"it is frozen: {freeze.why}"
         timeout_ns = self._settings.resync_timeout_ms * _MS
         for lane in self._lanes:
+            if lane not in self._watched:  # it is about to leave, or has just come
+                continue
             limits = Limits(timeout_ns, lane.settings.max_silence_ms * _MS)
             seen = Seen(
                 lane.ring.resync_wanted,
@@ -426,10 +442,92 @@ class Feed:
         self._asked[invocation_id] = lane
         contract_id = self._contracts[lane].contract_id
         # Depth alone brings the snapshot; of a silent instrument all streams may be frozen, trades too.
-        for kind in projectx.KINDS if reason is Reason.SILENCE else ("MarketDepth",):
-            await self._send(projectx.unsubscription(kind, contract_id))
-            asked = invocation_id if kind == "MarketDepth" else ""
-            await self._send(projectx.subscription(kind, contract_id, invocation_id=asked))
+        async with self._sending:
+            for kind in projectx.KINDS if reason is Reason.SILENCE else ("MarketDepth",):
+                await self._send(projectx.unsubscription(kind, contract_id))
+                asked = invocation_id if kind == "MarketDepth" else ""
+                await self._send(projectx.subscription(kind, contract_id, invocation_id=asked))
+
+    # ── instruments that come, go and roll while all others stream; one call at a time ────────────────────────
+
+    @property
+    def contracts(self) -> Mapping[Lane, Contract]:
+        """What each instrument is at the venue, as far as that is known."""
+        return self._contracts
+
+    async def add(self, lane: Lane, contract: Contract) -> None:
+        """Feed one more instrument, from the next subscription on: of it alone if the socket streams."""
+        self._lanes = [*self._lanes, lane]
+        self._restarted[lane] = not lane.ring.fresh
+        self._introduce(lane, contract)
+        self._configure()
+        await self._enter(lane, Reason.RECONNECTED if self._restarted[lane] else Reason.STARTING)
+        self._restarted[lane] = True
+
+    async def remove(self, lane: Lane) -> None:
+        """Feed an instrument no more; when this returns its ring says so, and nothing is put into it any more."""
+        await self._take_leave(lane)
+        self._lanes = [each for each in self._lanes if each is not lane]
+        self._unconfigured = [each for each in self._unconfigured if each is not lane]
+        del self._restarted[lane]
+        if self._contracts.pop(lane, None):
+            self._router.remove(lane)
+        lane.say(Reason.CLOSED)
+
+    async def roll(self, lane: Lane, contract: Contract) -> None:
+        """Go on with another contract: the old one's messages end, then a gap, then the new one's contract and data."""
+        await self._take_leave(lane)
+        _log.info(
+            "%s rolls from %s to %s", lane.settings.symbol, self._contracts[lane].contract_id, contract.contract_id
+        )
+        self._contracts[lane] = contract
+        self._router.rename(lane, _keys(contract))
+        lane.say(Reason.ROLL)
+        self._unconfigured = [*(each for each in self._unconfigured if each is not lane), lane]
+        self._configure()
+        await self._enter(lane)
+
+    async def _take_leave(self, lane: Lane) -> None:
+        """Take back a lane's subscriptions; what the venue sent before it said so has gone down the lane then."""
+        while self.state is State.SUBSCRIBING:
+            await asyncio.sleep(POLL_S)
+        self._watched.pop(lane, None)
+        self._asked = {key: other for key, other in self._asked.items() if other is not lane}
+        self._failed.discard(lane)
+        lane.stop_awaiting()
+        if self.state is not State.STREAMING or lane not in self._contracts:
+            return
+        self._invocations += 1
+        invocation_id = str(self._invocations)
+        self._farewells[invocation_id] = farewell = asyncio.Event()
+        *others, last = projectx.KINDS
+        contract_id = self._contracts[lane].contract_id
+        try:
+            async with self._sending:
+                for kind in others:
+                    await self._send(projectx.unsubscription(kind, contract_id))
+                await self._send(projectx.unsubscription(last, contract_id, invocation_id=invocation_id))
+            async with asyncio.timeout(FAREWELL_S):
+                await farewell.wait()
+        except (TimeoutError, OSError):
+            _log.warning("%s: the venue did not say that its subscriptions were taken back", lane.settings.symbol)
+        finally:
+            del self._farewells[invocation_id]
+
+    async def _enter(self, lane: Lane, *reasons: Reason) -> None:
+        """Subscribe a lane on the socket that streams; if there is none, the next one is for it as for all others."""
+        while self.state is State.SUBSCRIBING:
+            await asyncio.sleep(POLL_S)
+        if self.state is not State.STREAMING or lane in self._watched:
+            return
+        lane.say(*reasons)
+        self._watched[lane] = Watched(wanted=lane.ring.resync_wanted, messages=lane.ring.delivered)
+        try:
+            async with self._sending:
+                for kind in projectx.KINDS:
+                    await self._send(projectx.subscription(kind, self._contracts[lane].contract_id))
+        except (TimeoutError, OSError):
+            _log.warning("%s could not be subscribed: the connection is being lost", lane.settings.symbol)
 
     @property
     def _connected(self) -> Socket:
@@ -460,6 +558,11 @@ class Feed:
         self._page.add("unrouted", self._unrouted)
         self._frames = self._messages = self._bytes = self._unrouted = 0
         return frames > 0
+
+
+def _keys(contract: Contract) -> list[bytes]:
+    """What the router finds a contract's messages by."""
+    return [*projectx.heads(contract.contract_id), contract.contract_id.encode()]
 
 
 def config_record(contract: Contract, max_venue_lag_ns: int) -> bytes:

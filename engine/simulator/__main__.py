@@ -2,14 +2,15 @@
 
     {"port": 0, "seed": 7, "rate_entries_per_s": 6000.0, "symbols": ["MNQ"], "flow": null, "pace": null,
      "crossed": false, "truth_folder": "…", "user_name": "…", "api_key_sha256": "…", "supervisor_pid": null,
-     "bursts": false, "deflate": false, "token_lifetime_s": 86400, "quiet": [], "prints": "lists"}
+     "bursts": false, "deflate": false, "token_lifetime_s": 86400, "quiet": [], "prints": "lists", "spare": []}
 
 `rate_entries_per_s` is over all generated contracts together. `flow` is a capture for the contract that it holds;
 `pace` is how many times faster than recorded, null for as fast as the clients take it. The last line's keys may be
 left out: `bursts` has generated flow come with quiet hours and bursts of ten times the mean (schedule.py), `deflate`
 agrees to permessage-deflate, a token lives for `token_lifetime_s`, of the generated contracts in `quiet` a depth
-record comes about every 20 s, while the others keep their rate, and with `prints` "single" all generated flow is told
-plainly, one trade a message and no purge left unsaid (plain.py). The job holds no secret.
+record comes about every 20 s, while the others keep their rate, with `prints` "single" all generated flow is told
+plainly, one trade a message and no purge left unsaid (plain.py), and `spare` are further contracts, each at the rate of
+one of `symbols`, whose flow begins when a client asks for its depth and its trades. The job holds no secret.
 It serves until SIGTERM, and dies with its supervisor.
 """
 
@@ -73,20 +74,24 @@ class Job:
     token_lifetime_s: int = LIFETIME_S
     quiet: tuple[str, ...] = ()
     prints: str = "lists"
+    spare: tuple[str, ...] = ()
 
     @classmethod
     def read(cls, text: str) -> "Job":
         """Raises BadJob."""
         try:
             given: dict[str, Any] = json.loads(text)
-            job = cls(**given | {"symbols": tuple(given["symbols"]), "quiet": tuple(given.get("quiet", ()))})
+            lists = {key: tuple(given.get(key, ())) for key in ("quiet", "spare")}
+            job = cls(**given | {"symbols": tuple(given["symbols"])} | lists)
         except (ValueError, TypeError, KeyError) as error:
             raise BadJob(f"the job on stdin is not one JSON object with the simulator's keys: {error}") from None
-        unknown = [symbol for symbol in job.symbols if symbol not in CONTRACTS]
+        unknown = [symbol for symbol in (*job.symbols, *job.spare) if symbol not in CONTRACTS]
         if unknown or not job.symbols:
             raise BadJob(f"unknown symbols {unknown}; the simulator lists {', '.join(CONTRACTS)}")
         if loud := [symbol for symbol in job.quiet if symbol not in job.symbols]:
             raise BadJob(f"a quiet contract is one of the symbols, not {', '.join(map(str, loud))}")
+        if set(job.spare) & set(job.symbols):
+            raise BadJob("a contract is among the symbols and among the spare ones: leave it out of one of them")
         if not 1 <= job.rate_entries_per_s <= MAX_RATE:
             raise BadJob(f"a rate is 1 to {MAX_RATE:.0f} depth entries/s, not {job.rate_entries_per_s}")
         if job.flow is not None and RECORDED_SYMBOL not in job.symbols:
@@ -114,7 +119,7 @@ def die_with(supervisor_pid: int) -> None:
 def flows_of(job: Job) -> list[Flow]:
     """The flow of each contract of the job."""
     flows = []
-    for symbol in job.symbols:
+    for symbol in (*job.symbols, *job.spare):
         if job.flow is not None and symbol == RECORDED_SYMBOL:
             flows.append(read_flow(Path(job.flow), crossed=job.crossed))
         else:
@@ -129,7 +134,7 @@ def build(job: Job) -> Gateway:
     parts = [(flow, checkpoints(flow)) for flow in flows]
     logs = truth.write(Path(job.truth_folder), parts)
     channels, schedules, gaps_s = {}, {}, {}
-    generated = sum(flow.loops for flow in flows)
+    generated = max(sum(flow.loops for flow in flows) - len(job.spare), 1)  # beside a recorded one there may be none
     for i, (flow, marks) in enumerate(parts):
         symbol = flow.contract.symbol
         channels[symbol] = Channel(flow, marks, logs[symbol], time.time_ns())
@@ -144,7 +149,7 @@ def build(job: Job) -> Gateway:
     served = {flow.contract.symbol: flow.contract for flow in flows}
     listed = [served.get(symbol, contract) for symbol, contract in CONTRACTS.items()]
     tokens = Tokens(job.user_name, job.api_key_sha256, job.token_lifetime_s)
-    sender = Sender(channels, schedules, gaps_s=gaps_s)
+    sender = Sender(channels, schedules, gaps_s=gaps_s, spare=job.spare)
     return Gateway(listed, sender, tokens, Path(job.truth_folder), job.deflate)
 
 

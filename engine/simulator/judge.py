@@ -2,9 +2,12 @@
 
 It looks through the public reader API like any stranger. A book that says live is compared with the truth at its own
 venue stamp; the tape is compared with the trades that were sent while somebody was subscribed to them (prints.py).
-What could not be judged is counted too: nothing passes because nobody looked.
+What could not be judged is counted too: nothing passes because nobody looked. Instruments that come later are judged
+from then on, and one that was removed is judged again when it is back.
 """
 
+import math
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from time import monotonic
@@ -12,7 +15,7 @@ from time import monotonic
 import numpy as np
 
 from shm import Book, Instrument, Market
-from shm.errors import Overrun, Stale
+from shm.errors import Overrun, Stale, UnknownSymbol
 from shm.layout import Rows
 
 from .flow import Ints
@@ -21,6 +24,7 @@ from .truth import ContractTruth, Truth, UnknownStamp
 
 MAX_TAPE_ROWS = 1 << 16
 MAX_READS = 64  # of the tape in one look
+YOUNG_S = 5.0  # who came later than all others, and this shortly before the end, need not have been live
 GAP_S = 1.0  # two samples further apart than this say nothing about the time between them
 
 
@@ -30,7 +34,7 @@ class Counts:
 
     unjudged_samples: live books whose stamp was out of the truth's window. unread_prints: overwritten in the tape
     before the judge came to them. live_s: how long the book was live while it was sampled. unfinished: 1 if the
-    book, after the drain, was not in the state that was sent last.
+    book, after the drain, was not in the state that was sent last. young: it came YOUNG_S or less before the end.
     """
 
     compared_samples: int = 0
@@ -41,6 +45,7 @@ class Counts:
     unread_prints: int = 0
     unfinished: int = 0
     live_s: float = 0.0
+    young: bool = False
     prints: PrintCounts = field(default_factory=PrintCounts)
 
     @property
@@ -68,8 +73,10 @@ def wrong_levels(levels: Rows, complete: bool, true: Ints) -> int:
 class _Witness:
     """The judge of one instrument."""
 
-    def __init__(self, instrument: Instrument, truth: ContractTruth) -> None:
+    def __init__(self, instrument: Instrument, truth: ContractTruth, came_s: float) -> None:
+        """`came_s`: when, by `monotonic`; minus infinity for who was there first."""
         self.counts = Counts()
+        self._came_s = came_s
         self._instrument = instrument
         self._truth = truth
         self._prints = Prints(truth)
@@ -100,7 +107,7 @@ class _Witness:
         now_s = monotonic()
         try:
             book = self._instrument.book()
-        except Stale:
+        except (Stale, UnknownSymbol):
             self.counts.skipped_stale += 1
             self._live_at_s = None
             return
@@ -127,12 +134,17 @@ class _Witness:
     def follow(self) -> None:
         """Judge what is new on the tape."""
         for _ in range(MAX_READS):
+            made = self._tape.made
             try:
                 rows = self._tape.read_ticks(MAX_TAPE_ROWS)
             except Overrun:
                 continue  # what it lost shows in `lost`, with the next rows
+            except UnknownSymbol:
+                return  # removed; what its tape had was read before this is said
             if not len(rows):
                 return
+            if self._tape.made > made + 1:  # made anew more than once since the last look: that of between is gone
+                self._prints.start_at(int(rows["venue_ns"][0]))
             sequence, place = self._judged_to
             rows = rows[(rows["sequence"] > sequence) | ((rows["sequence"] == sequence) & (rows["place"] > place))]
             seen = _columns(rows["venue_ns"], rows["price"], rows["size"], rows["side"])
@@ -147,9 +159,10 @@ class _Witness:
         """The whole book and the rest of the tape, after the venue has paused and the rings are empty."""
         self.follow()
         self._prints.finish()
+        self.counts.young = monotonic() - self._came_s <= YOUNG_S
         try:
             book = self._instrument.depth()
-        except Stale:
+        except (Stale, UnknownSymbol):
             self.counts.skipped_stale += 1
             return
         self._compare(book)
@@ -173,12 +186,17 @@ class Judge:
 
     def __init__(self, market: Market, truth: Truth | Path | str) -> None:
         """`truth` is an open one, or the simulator's truth folder. Raises FileNotFoundError if there is none."""
-        opened = truth if isinstance(truth, Truth) else Truth.open(truth)
-        self._witnesses = {
-            symbol: _Witness(market[symbol], opened.of_symbol(symbol))
-            for symbol in market.symbols
-            if symbol in opened.symbols
-        }
+        self._market = market
+        self._truth = truth if isinstance(truth, Truth) else Truth.open(truth)
+        self._witnesses: dict[str, _Witness] = {}
+        self._call(-math.inf)
+
+    def _call(self, now_s: float) -> None:
+        """A witness for each instrument that has none yet."""
+        for symbol in self._market.symbols:
+            if symbol in self._truth.symbols and symbol not in self._witnesses:
+                with suppress(UnknownSymbol):  # removed this moment
+                    self._witnesses[symbol] = _Witness(self._market[symbol], self._truth.of_symbol(symbol), now_s)
 
     @property
     def counts(self) -> dict[str, Counts]:
@@ -190,7 +208,8 @@ class Judge:
             witness.sample()
 
     def follow(self, symbol: str | None = None) -> None:
-        """Judge the new prints of one instrument, or of each."""
+        """Judge the new prints of one instrument, or of each; and look who has come."""
+        self._call(monotonic())
         for witness in self._chosen(symbol):
             witness.follow()
 

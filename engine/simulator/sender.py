@@ -7,7 +7,7 @@ is sent as fast as possible looks at the clients: it waits while any of them is 
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from typing import Protocol
 
 import numpy as np
@@ -48,8 +48,10 @@ class Sender:
         now_ns: Callable[[], int] = time.time_ns,
         monotonic_s: Callable[[], float] = time.monotonic,
         gaps_s: Mapping[str, float] | None = None,
+        spare: Collection[str] = (),
     ) -> None:
-        """gaps_s: by symbol, the least time between two records, which then leave one at a time (plain.py)."""
+        """gaps_s: by symbol, the least time between two records, which then leave one at a time (plain.py).
+        spare: whose flow begins when a client has depth and trades of it."""
         self.channels = channels
         self.clients: set[Client] = set()
         self.paused = False
@@ -63,9 +65,10 @@ class Sender:
         self._monotonic_s = monotonic_s
         self._out = np.empty(OUT_BYTES, np.uint8)
         # Seconds a contract has been running, and when that was brought up to date. A recorded flow does not run
-        # before a client has asked for its depth and its trades: it is sent once.
+        # before a client has asked for its depth and its trades, because it is sent once; a spare one, because it
+        # would cost time for nobody.
         self._elapsed_s = dict.fromkeys(channels, 0.0)
-        self._running = {symbol: channel.flow.loops for symbol, channel in channels.items()}
+        self._running = {symbol: channel.flow.loops and symbol not in spare for symbol, channel in channels.items()}
         self._next_s = {symbol: schedules[symbol].due_at(0) for symbol in channels}
         self._read_s = monotonic_s()
         self._active_s = 0.0
@@ -85,7 +88,7 @@ class Sender:
         self.paused = False
 
     def start_flows(self, client: Client) -> None:
-        """Start the recorded flows of which a client has depth and trades."""
+        """Start the flows that wait until a client has depth and trades of them."""
         self._pass_time()
         for symbol, wanted in client.wanted.items():
             if wanted & _DEPTH_AND_TRADES == _DEPTH_AND_TRADES:

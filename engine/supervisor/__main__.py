@@ -7,6 +7,8 @@ Its job comes on standard input (job.py). On standard output it tells launch, on
     died {role, pid, how}, restarted {role, pid, restarts, why}
     refused {role, how}                         the fork server could not make that worker
     parked {role, why}                          it is not started again
+    added, changed, removed {symbol}            a symbol file came, was changed or went, and it is so now
+    rejected {symbol, why}                      a symbol file that cannot be used; what was before goes on
     quarantined {role, symbol, sequence}        a ring record on which two lives of that worker ended
     said {role, line}                           what a child said that is not for the supervisor
     stopped, or failed {message}                the last word; status 0, or 1

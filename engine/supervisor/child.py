@@ -83,11 +83,18 @@ class Started(Child):
 
     def give(self, job: bytes) -> None:
         """Write its job to its standard input and close that. Nothing happens if it has ended."""
+        self.say(job)
         assert self.stdin is not None
-        assert len(job) <= _PIPE_BYTES, len(job)  # so it fits, and nobody waits for the other to read
-        with contextlib.suppress(BrokenPipeError):  # its death is about to be seen
-            self.stdin.write(job)
+        with contextlib.suppress(BrokenPipeError):
             self.stdin.close()
+
+    def say(self, text: bytes) -> None:
+        """Write to its standard input. Nothing happens if it has ended."""
+        assert self.stdin is not None
+        assert len(text) <= _PIPE_BYTES, len(text)  # so it fits, and nobody waits for the other to read
+        with contextlib.suppress(BrokenPipeError):  # its death is about to be seen
+            self.stdin.write(text)
+            self.stdin.flush()
 
     def reap(self) -> Death:
         death = super().reap()

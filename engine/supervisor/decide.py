@@ -57,6 +57,7 @@ class Why(Enum):
     NOTHING = ""
     NO_PROGRESS = "no progress"
     STOP = "stop"
+    CHANGE = "change"  # other instruments than it was started for, or other settings of them
 
 
 class Begun(NamedTuple):
@@ -200,6 +201,8 @@ def died(role: Role, death: Death, tick: int) -> Role:
         role = replace(role, crashes=0, kills=0)
     if role.why is Why.STOP:
         return _down(replace(role, accused=None), tick)
+    if role.why is Why.CHANGE:  # we ended it, so the next start is no restart
+        return _down(replace(role, accused=None, starts=role.starts - 1, last_end=""), tick)
     weight = 1 if role.moved or death.begun else STILLBORN
     if death.signal in CRASH_SIGNALS or role.why is Why.NO_PROGRESS:
         if death.begun and death.begun == role.accused:
@@ -233,12 +236,14 @@ def decide(roles: Mapping[str, Role], tick: int, *, server_ready: bool) -> list[
     for role in roles.values():
         if role.phase is Phase.PARKED and role.part in (Part.ENGINE, Part.SIMULATOR):
             return [Stop(f"the {role.part.value} {role.parked}")]
-    if all(role.phase is Phase.PARKED for role in workers):
+    if workers and all(role.phase is Phase.PARKED for role in workers):
         return [Stop(f"no worker runs: that of {workers[0].name} {workers[0].parked}")]
     actions: list[Action] = []
     for role in roles.values():
         if role.phase is Phase.DOWN:
             actions += _when_down(role, server, server_ready, tick)
+        elif role.phase is Phase.ENDING and role.why is Why.CHANGE and tick - role.since_tick >= STOP_TICKS:
+            actions.append(Tell(role.name, signal.SIGKILL, Why.CHANGE))
         elif role.phase is Phase.LIVES and tick - role.beat_tick >= _patience_ticks(role):
             actions.append(Tell(role.name, signal.SIGKILL, Why.NO_PROGRESS))
     return actions

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ..config import Settings
@@ -11,12 +12,32 @@ MAX_JOB_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True)
+class Watched:
+    """The folder whose symbol files are followed while the engine runs."""
+
+    folder: Path
+    symbols: tuple[str, ...] | None  # the only ones that count; None: all
+
+    @classmethod
+    def from_json(cls, value: Any) -> "Watched":
+        """Raises CannotStart."""
+        if not isinstance(value, dict) or value.keys() != {"folder", "symbols"}:
+            raise CannotStart("the supervisor's job has a watched folder with other keys than folder and symbols")
+        folder, symbols = value["folder"], value["symbols"]
+        named = [] if symbols is None else symbols
+        if not isinstance(named, list) or not all(isinstance(text, str) for text in (folder, *named)):
+            raise CannotStart("the supervisor's job has a watched folder of another type than it must have")
+        return cls(Path(folder), None if symbols is None else tuple(symbols))
+
+
+@dataclass(frozen=True, slots=True)
 class Job:
     """One run of an engine."""
 
     settings: Settings
     simulator: dict[str, Any] | None  # the simulator's own job, which it checks itself; None for a real venue
     launch_pid: int
+    watched: Watched | None = None  # None: the symbols stay as they are
 
     @classmethod
     def from_json(cls, text: bytes) -> "Job":
@@ -25,9 +46,15 @@ class Job:
             value: Any = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise CannotStart(f"the supervisor's job is not JSON ({error}): it is started by scripts/launch") from None
-        if not isinstance(value, dict) or value.keys() != {"settings", "simulator", "launch_pid"}:
-            raise CannotStart("the supervisor's job has other keys than settings, simulator and launch_pid")
+        if not isinstance(value, dict) or value.keys() - {"watched"} != {"settings", "simulator", "launch_pid"}:
+            raise CannotStart("the supervisor's job has other keys than settings, simulator, launch_pid and watched")
         simulator, launch_pid = value["simulator"], value["launch_pid"]
         if not isinstance(simulator, dict | None) or type(launch_pid) is not int:
             raise CannotStart("the supervisor's job has a simulator or a launch_pid of another type than it must have")
-        return cls(Settings.from_json(value["settings"]), simulator, launch_pid)
+        watched = value.get("watched")
+        return cls(
+            Settings.from_json(value["settings"]),
+            simulator,
+            launch_pid,
+            None if watched is None else Watched.from_json(watched),
+        )

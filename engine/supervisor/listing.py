@@ -1,7 +1,7 @@
 """The registry's content, out of what the supervisor knows."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from shm.layout import LAYOUT_VERSION
 from shm.life import start_ticks
@@ -9,10 +9,16 @@ from shm.registry import Listed, Registry
 
 from ..config import Settings
 from .decide import Part, Role
+from .turnover import Held
 
 
 def list_all(
-    settings: Settings, generation: int, roles: Mapping[str, Role], simulator_url: str | None, truth_folder: str | None
+    settings: Settings,
+    held: Iterable[Held],
+    generation: int,
+    roles: Mapping[str, Role],
+    simulator_url: str | None,
+    truth_folder: str | None,
 ) -> Registry:
     """What is published now. A pid is 0 from the moment that process is known dead."""
     return Registry(
@@ -26,18 +32,22 @@ def list_all(
         engine_pid=next(role.pid for role in roles.values() if role.part is Part.ENGINE),
         simulator_url=simulator_url,
         truth_folder=truth_folder,
-        instruments=tuple(
-            Listed(
-                symbol=each.symbol,
-                process=each.worker,
-                pid=roles[each.worker].pid,
-                restarts=roles[each.worker].restarts,
-                parked=roles[each.worker].parked,
-                levels=each.levels,
-                max_depth=each.max_depth,
-                ring_mib=each.ring_mib,
-                max_lag_ms=each.max_lag_ms,
-            )
-            for each in settings.symbols
-        ),
+        instruments=tuple(_listed(each, roles.get(each.settings.worker)) for each in held),
+    )
+
+
+def _listed(held: Held, role: Role | None) -> Listed:
+    """`role`: of its worker process; None for the moment in which an instrument is between two."""
+    settings = held.settings
+    return Listed(
+        symbol=settings.symbol,
+        process=settings.worker,
+        pid=role.pid if role else 0,
+        restarts=role.restarts if role else 0,
+        parked=role.parked if role else "",
+        levels=settings.levels,
+        max_depth=settings.max_depth,
+        ring_mib=settings.ring_mib,
+        max_lag_ms=settings.max_lag_ms,
+        made=held.made,
     )

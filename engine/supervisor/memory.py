@@ -1,7 +1,8 @@
 """The folder of an engine in shared memory: taken, swept, filled with segments, and removed.
 
-The supervisor makes every segment before any other process starts. From then on it only looks at three kinds of word
-in them, heartbeats, and the sequence a dead worker had begun; and it writes its own events.
+The supervisor makes every segment before any other process knows of it. From then on it only looks at a few words in
+them, heartbeats, the sequence a dead worker had begun, and of a ring that is made anew where it had come to; and it
+writes its own events.
 """
 
 import os
@@ -13,6 +14,7 @@ from shm import layout, registry, segment
 from shm.eventlog import EventLog
 from shm.layout import Kind, Regions, Words
 from shm.life import AlreadyHeld, LifeLock, is_held
+from shm.segment import NoRoom, Segment
 
 from ..config import SymbolSettings
 from ..processes import WorkerProcess, processes_of
@@ -20,6 +22,8 @@ from .decide import Begun
 from .errors import CannotStart
 
 SUPERVISOR_LOCK = "supervisor.lock"
+
+_PREPARED = "~"  # behind the name of a segment that is to take the place of the one of that name
 
 _LEFTOVER_WAIT_S = 5.0  # the orphans of a killed supervisor end within that
 _LEFTOVER_POLL_S = 0.005
@@ -113,32 +117,78 @@ class Memory:
         below = registry.generation_folder(folder, generation)
         below.mkdir(mode=0o700)
         segment.check_room(below, needed_bytes(symbols, account=account))
+        self._below = below
+        self._rings: dict[str, Words] = {}
+        self._ended: dict[str, int] = {}  # by symbol, the next sequence of a ring that is gone
         for each in symbols:
-            self._make(f"{each.symbol}.ring", Kind.RING, _ring_regions(each), each.symbol)
-            self._make(f"{each.symbol}.book", Kind.BOOK, _book_regions(each), each.symbol)
-        for process in processes_of(symbols).values():
-            if process.has_bell:
-                self._make(f"{process.name}.bell", Kind.BELL, layout.bell_regions())
-        self._make("engine", Kind.ENGINE, layout.engine_regions())
-        self._make("changed", Kind.CHANGED, layout.changed_regions())
-        self._make("events", Kind.EVENTS, layout.events_regions())
-        events = segment.attach(below / "events", Kind.EVENTS, writable=True, generation=generation)
-        changed = segment.attach(below / "changed", Kind.CHANGED, writable=True, generation=generation)
+            self.prepare(each, 1)
+            self.put(each.symbol)
+        self._make("engine", Kind.ENGINE, layout.engine_regions()).close()
+        if account:
+            self._make("account", Kind.ACCOUNT, layout.account_regions()).close()
+        changed = self._make("changed", Kind.CHANGED, layout.changed_regions())
+        events = self._make("events", Kind.EVENTS, layout.events_regions())
         events.claim()
         self.events = EventLog(events, changed)
-        if account:
-            self._make("account", Kind.ACCOUNT, layout.account_regions())
         self._engine = self._look("engine", Kind.ENGINE)
-        self._rings = {each.symbol: self._look(f"{each.symbol}.ring", Kind.RING, each.symbol) for each in symbols}
 
-    def _make(self, name: str, kind: Kind, regions: Regions, symbol: str = "") -> None:
-        path = registry.generation_folder(self.folder, self.generation) / name
-        segment.create(path, kind, regions, generation=self.generation, symbol=symbol).close()
+    def prepare(self, settings: SymbolSettings, made: int) -> None:
+        """Make an instrument's segments, under other names than its own: who has the old ones keeps them.
+
+        Raises NoRoom, and then nothing is left of them.
+        """
+        symbol = settings.symbol
+        try:
+            self._make(f"{symbol}.ring{_PREPARED}", Kind.RING, _ring_regions(settings), symbol, made).close()
+            self._make(f"{symbol}.book{_PREPARED}", Kind.BOOK, _book_regions(settings), symbol, made).close()
+            if settings.process and not (self._below / f"{settings.process}.bell").exists():
+                self._make(f"{settings.process}.bell", Kind.BELL, layout.bell_regions()).close()
+        except NoRoom:
+            self._unlink(symbol, _PREPARED)
+            raise
+
+    def put(self, symbol: str) -> None:
+        """Give prepared segments their names. Nobody may write to the old ones any more: the new ring begins there."""
+        self._end(symbol)
+        ring = self._below / f"{symbol}.ring"
+        new = ring.with_name(f"{ring.name}{_PREPARED}")
+        attached = segment.attach(new, Kind.RING, writable=True, generation=self.generation, symbol=symbol)
+        attached.array("words")[layout.FIRST_SEQUENCE] = self._ended.get(symbol, 0)
+        attached.close()
+        new.rename(ring)
+        (self._below / f"{symbol}.book{_PREPARED}").rename(self._below / f"{symbol}.book")
+        self._rings[symbol] = self._look(ring.name, Kind.RING, symbol)
+
+    def drop(self, symbol: str) -> None:
+        """Remove an instrument's segments. Nobody may write to them any more."""
+        self._end(symbol)
+        self._unlink(symbol, "")
+
+    def discard(self, symbol: str) -> None:
+        """Remove prepared segments that are not put into their place."""
+        self._unlink(symbol, _PREPARED)
+
+    def drop_bell(self, process: str) -> None:
+        """Remove the bell of a process that is no more, if it had one."""
+        (self._below / f"{process}.bell").unlink(missing_ok=True)
+
+    def _end(self, symbol: str) -> None:
+        """Note where a ring has come to: what was put in and never published counts too, as it may be in a log."""
+        words = self._rings.pop(symbol, None)
+        if words is not None:
+            self._ended[symbol] = max(int(words[layout.NEXT_SEQUENCE]), int(words[layout.FIRST_SEQUENCE]))
+
+    def _unlink(self, symbol: str, ending: str) -> None:
+        for kind in ("ring", "book"):
+            (self._below / f"{symbol}.{kind}{ending}").unlink(missing_ok=True)
+
+    def _make(self, name: str, kind: Kind, regions: Regions, symbol: str = "", made: int = 1) -> Segment:
+        path = self._below / name
+        return segment.create(path, kind, regions, generation=self.generation, symbol=symbol, made=made)
 
     def _look(self, name: str, kind: Kind, symbol: str = "") -> Words:
         """The words of one segment, mapped read-only."""
-        path = registry.generation_folder(self.folder, self.generation) / name
-        return segment.attach(path, kind, generation=self.generation, symbol=symbol).array("words")
+        return segment.attach(self._below / name, kind, generation=self.generation, symbol=symbol).array("words")
 
     def engine_beat(self) -> int:
         return int(self._engine[layout.ENGINE_WORDS.index("heartbeat") * layout.WORDS_A_LINE])
@@ -158,7 +208,8 @@ class Memory:
 def needed_bytes(symbols: tuple[SymbolSettings, ...], *, account: bool = False) -> int:
     """What all segments of one generation take."""
     common = [layout.engine_regions(), layout.changed_regions(), layout.events_regions()]
-    common += [layout.account_regions()] if account else []
+    if account:
+        common.append(layout.account_regions())
     each = sum(layout.total_bytes(_ring_regions(one)) + layout.total_bytes(_book_regions(one)) for one in symbols)
     bells = sum(layout.total_bytes(layout.bell_regions()) for one in processes_of(symbols).values() if one.has_bell)
     return each + bells + sum(layout.total_bytes(regions) for regions in common)

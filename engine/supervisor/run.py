@@ -10,7 +10,7 @@ import selectors
 import signal
 import time
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import asdict, replace
 from functools import partial
 from typing import Any
 
@@ -19,18 +19,22 @@ import psutil
 from shm import registry
 from shm.layout import EventKind
 from shm.registry import Registry
+from shm.segment import NoRoom
 
 from ..config import Settings
-from ..processes import processes_of
+from ..processes import WorkerProcess, processes_of
 from . import decide
 from .child import Child, Started, start_engine, start_simulator
-from .decide import Action, Park, Part, Phase, Role, Start, Stop, Tell
+from .decide import Action, Park, Part, Phase, Role, Start, Stop, Tell, Why
+from .folder import Folder
 from .job import Job
 from .lines import LineReader, Report
 from .listing import list_all
 from .memory import Memory
 from .server import ForkServer, Ready, Refused, Spawned
 from .signals import Signals
+from .turnover import Ask, Discard, Drop, Put, Step, Turnover
+from .wishes import compare
 
 ENGINE = "engine"
 SERVER = "fork server"
@@ -54,8 +58,12 @@ class Supervisor:
         self._roles: dict[str, Role] = {SERVER: Role(SERVER, Part.SERVER), ENGINE: Role(ENGINE, Part.ENGINE)}
         if job.simulator is not None:
             self._roles[SIMULATOR] = Role(SIMULATOR, Part.SIMULATOR)
-        self._processes = processes_of(job.settings.symbols)
-        self._roles |= {name: Role(name, Part.WORKER) for name in self._processes}
+        self._folder = Folder(job.watched.folder, job.watched.symbols) if job.watched else None
+        self._turnover = Turnover(job.settings.symbols)
+        self._processes: dict[str, WorkerProcess] = {}  # as they shall be
+        self._started: dict[str, WorkerProcess] = {}  # as each was when it was started last
+        self._engine_takes = False  # it has its job, and listens to what changes
+        self._said: dict[str, str] = {}  # the last sentence said of a symbol file, or of their folder
         self._children: dict[str, Child] = {}
         self._lines: dict[str, LineReader] = {}
         self._server: ForkServer | None = None
@@ -74,6 +82,8 @@ class Supervisor:
         self._selector.register(self._signals, selectors.EVENT_READ, self._on_signal)
         next_ns = time.monotonic_ns() + _TICK_NS
         while True:
+            if not self._stopping:
+                self._turn_over()
             for action in self._due():
                 self._perform(action)
             self._publish()
@@ -88,6 +98,8 @@ class Supervisor:
                 self._tick += 1
                 for role in list(self._roles.values()):
                     self._look(role)
+                if self._folder and self._said_ready:
+                    self._follow_folder(self._folder)
 
     def _due(self) -> list[Action]:
         if self._stopping:
@@ -117,6 +129,8 @@ class Supervisor:
     # ── starting ──────────────────────────────────────────────────────────────────────────────────────────
 
     def _start(self, role: Role) -> None:
+        if role.part is Part.WORKER:
+            self._started[role.name] = self._processes[role.name]
         self._roles[role.name] = asked = decide.asked(role, self._beat(role), self._tick)
         if role.part is Part.WORKER:
             if self._server is None or not self._server.ask(self._worker_job(role)):
@@ -151,7 +165,7 @@ class Supervisor:
         self._children[name] = child
         self._selector.register(child.pidfd, selectors.EVENT_READ, partial(self._on_death, name))
         self._roles[name] = role = decide.lives(self._roles[name], child.pid, self._tick)
-        if role.restarts:
+        if role.restarts and role.last_end:
             self._report.say("restarted", role=name, pid=child.pid, restarts=role.restarts, why=role.last_end)
             ended_ns = self._ended_wall_ns.get(name, 0)
             self._note(EventKind.RESTART, role, why=role.last_end, count=role.restarts, from_wall_ns=ended_ns)
@@ -163,14 +177,17 @@ class Supervisor:
             return
         if self._simulator is not None and self._simulator_url is None:
             return
+        if not (symbols := self._turnover.employed()):
+            return  # the only instrument is just made anew
         self._idle_engine = None
+        self._engine_takes = True
         job = {
-            "settings": self._engine_settings().to_json(),
+            "settings": replace(self._engine_settings(), symbols=symbols).to_json(),
             "generation": self._memory.generation,
             "folder": str(self._memory.folder),
             "supervisor_pid": os.getpid(),
         }
-        engine.give(json.dumps(job).encode())
+        engine.say(json.dumps(job).encode() + b"\n")
 
     def _engine_settings(self) -> Settings:
         if self._simulator is None or self._simulator_url is None:
@@ -179,7 +196,7 @@ class Supervisor:
 
     def _worker_job(self, role: Role) -> dict[str, object]:
         """A job as `workers/job.py` reads it."""
-        process = self._processes[role.name]
+        process = self._started[role.name]
         return {
             "name": process.name,
             "cpu": process.cpu,
@@ -199,6 +216,94 @@ class Supervisor:
                 for each in process.symbols
             ],
         }
+
+    # ── instruments that come and go ──────────────────────────────────────────────────────────────────────
+
+    def _follow_folder(self, folder: Folder) -> None:
+        """Take over what the symbol files say now; what cannot be used is said once."""
+        news = folder.look()
+        self._reject("", folder.complaint)
+        if not news:
+            return
+        for symbol in news:
+            self._said.pop(symbol, None)  # a file that was written again is told of again
+        wishes = compare(self._turnover.wanted, news)
+        self._turnover.wanted = wishes.wanted
+        for symbol, why in wishes.refused.items():
+            self._reject(symbol, why)
+
+    def _reject(self, symbol: str, why: str) -> None:
+        """Say why a symbol's file, or with no symbol their folder, cannot be used; once, and nothing for no reason."""
+        if why and self._said.get(symbol) != why:
+            self._report.say("rejected", symbol=symbol, why=why)
+        self._said[symbol] = why
+
+    def _turn_over(self) -> None:
+        """Do all that is due to instruments, and end the workers that are to have others than they have."""
+        while steps := self._turnover.due(self._tick, engine_takes=self._engine_takes, mapped=self._mapped()):
+            for step in steps:
+                self._take_step(step)
+        self._employ_engine()
+        self._processes = processes_of(self._turnover.worked)
+        for name in self._processes:
+            self._roles.setdefault(name, Role(name, Part.WORKER))
+        for role in [role for role in self._roles.values() if role.part is Part.WORKER]:
+            self._settle_worker(role)
+
+    def _take_step(self, step: Step) -> None:
+        match step:
+            case Ask(do, settings):
+                what = settings.symbol if do == "remove" else asdict(settings)
+                engine = self._children[ENGINE]
+                assert isinstance(engine, Started)
+                engine.say(json.dumps({"do": do, "symbol": what}).encode() + b"\n")
+            case Put(symbol):
+                self._memory.put(symbol)
+                self._turnover.put(symbol)
+            case Drop(symbol):
+                self._memory.drop(symbol)
+                self._turnover.dropped(symbol)
+                self._report.say("removed", symbol=symbol)
+            case Discard(symbol):
+                self._memory.discard(symbol)
+
+    def _settle_worker(self, role: Role) -> None:
+        """End a worker that was started for something else than is wanted of it now; forget one that nobody wants."""
+        name, wanted = role.name, self._processes.get(role.name)
+        if role.phase is Phase.LIVES and self._started[name] != wanted:
+            self._perform(Tell(name, signal.SIGTERM, Why.CHANGE))
+        elif role.phase in (Phase.DOWN, Phase.PARKED) and wanted is None:
+            del self._roles[name]
+            self._started.pop(name, None)
+            held = [each.settings for each in self._turnover.held.values()]
+            if all(each.process != name for each in (*held, *self._turnover.wanted.values())):
+                self._memory.drop_bell(name)
+        elif role.phase is Phase.PARKED and self._started.get(name) != wanted:
+            self._roles[name] = Role(name, Part.WORKER)  # with another file it may well run
+
+    def _mapped(self) -> set[str]:
+        """Instruments whose segments a worker has, or may have."""
+        filled = [name for name, role in self._roles.items() if role.part is Part.WORKER and role.filled]
+        return {each.symbol for name in filled for each in self._started[name].symbols}
+
+    def _take_answer(self, event: str, ask: Ask, line: dict[str, Any]) -> None:
+        """What the engine says of an instrument that it was asked about."""
+        symbol = ask.settings.symbol
+        if event == "refused":
+            self._turnover.refused(ask, self._tick, final=bool(line.get("final")))
+            self._reject(symbol, str(line.get("message")))
+        elif event == "checked":
+            try:
+                self._memory.prepare(ask.settings, self._turnover.next_made(symbol))
+            except NoRoom as error:
+                self._turnover.refused(ask, self._tick, final=True)
+                self._reject(symbol, str(error))
+            else:
+                self._turnover.prepared(ask.settings)
+        elif event == "removed":
+            self._turnover.removed(symbol)
+        elif told := self._turnover.added(symbol):
+            self._report.say(told, symbol=symbol)
 
     # ── what happens ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -233,6 +338,8 @@ class Supervisor:
     def _take_line(self, name: str, line: dict[str, Any]) -> None:
         if line.get("event") == "fatal":
             self._stop(str(line.get("message")))
+        elif name == ENGINE and (ask := self._turnover.answered(line)):
+            self._take_answer(line["event"], ask, line)
         elif name == SIMULATOR and isinstance(line.get("url"), str):
             self._simulator_url = line["url"]
             self._employ_engine()
@@ -250,9 +357,9 @@ class Supervisor:
         death = child.reap()
         self._ended_wall_ns[name] = time.time_ns()
         if role.part is Part.WORKER:
-            death = replace(death, begun=self._memory.begun(self._processes[name]))
+            death = replace(death, begun=self._memory.begun(self._started[name]))
         self._roles[name] = now = decide.died(role, death, self._tick)
-        if role.why is not decide.Why.STOP:
+        if role.why not in (Why.STOP, Why.CHANGE):
             self._report.say("died", role=name, pid=role.pid, how=now.last_end)
         if now.quarantine != role.quarantine:
             symbol, sequence = now.quarantine[-1]
@@ -263,6 +370,9 @@ class Supervisor:
             self._bury_server()
         if child is self._idle_engine:
             self._idle_engine = None
+        if role.part is Part.ENGINE:
+            self._engine_takes = False
+            self._turnover.engine_ended()
 
     def _bury_server(self) -> None:
         """Take its last answers; whoever it was asked for and did not answer for may live, known to nobody."""
@@ -288,8 +398,8 @@ class Supervisor:
 
     def _note(self, kind: EventKind, role: Role, **said: Any) -> None:
         """An event of a role's, for readers: of each instrument that it works for, or of the engine as a whole."""
-        served = self._processes[role.name].symbols if role.part is Part.WORKER else ()
-        for symbol in [each.symbol for each in served] or [""]:
+        process = self._started.get(role.name) or self._processes.get(role.name)
+        for symbol in [each.symbol for each in process.symbols] if process else [""]:
             self._memory.events.say(kind, symbol, who=role.part.value, pid=role.pid, **said)
 
     # ── looking and telling ───────────────────────────────────────────────────────────────────────────────
@@ -310,7 +420,7 @@ class Supervisor:
 
     def _beat(self, role: Role) -> int:
         if role.part is Part.WORKER:
-            return self._memory.worker_beat(self._processes[role.name])
+            return self._memory.worker_beat(self._started[role.name])
         if role.part is Part.ENGINE:
             return self._memory.engine_beat()
         return self._server_packets if role.part is Part.SERVER else int(self._simulator_url is not None)
@@ -318,7 +428,8 @@ class Supervisor:
     def _publish(self) -> None:
         """Replace the registry if it says anything else now; tell launch when all is up for the first time."""
         truth = self._simulator["truth_folder"] if self._simulator else None
-        now = list_all(self._settings, self._memory.generation, self._roles, self._simulator_url, truth)
+        held = self._turnover.held.values()
+        now = list_all(self._settings, held, self._memory.generation, self._roles, self._simulator_url, truth)
         if now != self._published:
             registry.write(self._memory.folder, now)
             self._published = now

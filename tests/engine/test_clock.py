@@ -35,3 +35,13 @@ def test_data_that_comes_before_a_late_tick_finds_the_gap_in_front_of_it() -> No
     ring.push(b"data")
     clock.tick()
     assert ring.done == [("gap", Reason.ENGINE_PAUSED), ("push", b"data"), ("clock",), ("publish",)]
+
+
+def test_a_ring_that_comes_hears_the_time_and_one_that_leaves_does_not() -> None:
+    stays, leaves, comes = RecordingRing(), RecordingRing(), RecordingRing()
+    clock = Clock([stays, leaves], page(), lambda: 77)
+    clock.add(comes)
+    clock.remove(leaves)
+    clock.tick()
+    assert stays.done == comes.done == [("clock",), ("publish",)]
+    assert leaves.done == []

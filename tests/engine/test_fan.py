@@ -250,3 +250,19 @@ def test_a_place_for_longer_keys_than_the_table_has_room_for() -> None:
     place = KeyPlace(b"\x1e", 48, fan.MAX_KEY_BYTES + 1)
     with pytest.raises(ValueError, match="longer than"):
         Router(place, lambda call: None, lambda: 0, lambda now: None)
+
+
+def test_a_lane_that_left_is_pushed_into_no_more_and_its_place_is_free() -> None:
+    router = Router(projectx.KEY_PLACE, lambda call: None, lambda: 0, lambda now_ns: None)
+    stays = Ring()
+    router.add(Lane(SymbolSettings("MES"), stays), projectx.heads(MES))
+    for contract in (MNQ, NEITHER) * MAX_SYMBOLS:
+        ring = Ring()
+        lane = Lane(SymbolSettings("MNQ"), ring)
+        router.add(lane, projectx.heads(contract))
+        assert router.take(message(contract) + b"\x1e")
+        router.remove(lane)
+        assert not router.take(message(contract) + b"\x1e")
+        assert (ring.delivered, ring.batches) == (1, [1])
+    assert router.take(message(MES) + b"\x1e")
+    assert stays.delivered == 1

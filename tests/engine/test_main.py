@@ -1,12 +1,12 @@
 """engine/__main__.py as a process: real rings, a fake venue, SIGTERM; and its refusals, one sentence each."""
 
 import asyncio
-import io
 import json
 import os
 import signal
 import sys
 from collections.abc import Awaitable, Callable
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +25,7 @@ from shm.life import LifeLock, is_held
 from shm.registry import engine_folder, generation_folder, make_folder
 from shm.ring import KIND, PEEK_WORDS, SEQUENCE, peek
 from tests.engine.feeds.fake_account import FakeAccount
-from tests.engine.feeds.fake_venue import API_KEY, FakeVenue, until
+from tests.engine.feeds.fake_venue import API_KEY, CONTRACTS, FakeVenue, until
 
 TOP = Path(__file__).parents[2]
 GENERATION = 3
@@ -86,14 +86,16 @@ class Running:
         self.log = (await self.process.stderr.read()).decode()
 
 
-async def start(job: object, key: str = API_KEY) -> tuple[Running, asyncio.Task[None]]:
+async def start(job: object, key: str = API_KEY, *, ended: bool = True) -> tuple[Running, asyncio.Task[None]]:
+    """`ended`: nothing follows the job."""
     environ = os.environ | {USER_VARIABLE: "me", KEY_VARIABLE: key}
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "engine", cwd=TOP, env=environ, stdin=-1, stdout=-1, stderr=-1
     )
     assert process.stdin is not None
-    process.stdin.write(json.dumps(job).encode())
-    process.stdin.write_eof()
+    process.stdin.write(json.dumps(job).encode() + b"\n")
+    if ended:
+        process.stdin.write_eof()
     running = Running(process)
     return running, asyncio.create_task(running.read())
 
@@ -213,6 +215,64 @@ def test_an_account_is_viewed_beside_the_feed_and_ends_with_it(shm_root: Path, e
     assert states == [(layout.State.CLOSED, 704)]
 
 
+def test_instruments_come_and_go_while_it_runs(shm_root: Path, engine_name: str) -> None:
+    folder = make_segments(engine_name)
+
+    async def play(venue: FakeVenue) -> None:
+        settings = settings_at(venue)
+        only = {**job(venue, folder), "settings": replace(settings, symbols=settings.symbols[:1]).to_json()}
+        running, reading = await start(only, ended=False)
+        stdin = running.process.stdin
+        assert stdin is not None
+
+        async def says(do: str, symbol: object, **answer: object) -> None:
+            stdin.write(json.dumps({"do": do, "symbol": symbol}).encode() + b"\n")
+            wanted = {"symbol": symbol if isinstance(symbol, str) else symbol["symbol"], **answer}  # type: ignore[index]
+            await until(lambda: wanted.items() <= running.events[-1].items(), f"{wanted}", 60)
+
+        await until(lambda: running.events, "the first event", 60)
+        mes = asdict(settings.symbols[1])
+        twice = mes | {"contract": CONTRACTS["MNQ"][0]}
+        await says("check", twice, event="refused", final=True)
+        assert "which MNQ has already" in running.events[-1]["message"]
+        await says("check", mes | {"symbol": "ES"}, event="refused", final=True)
+        await says("check", mes, event="checked")
+        await says("add", mes, event="added")
+        await until(lambda: (Record.DATA, 0) in records(folder, "MES"), "a snapshot of it")
+        await says("remove", "MES", event="removed")
+        await says("remove", "MES", event="removed")
+        closed = [(Record.CONFIG, 0), (Record.GAP, Reason.STARTING), (Record.DATA, 0), (Record.GAP, Reason.CLOSED)]
+        assert records(folder, "MES") == closed
+        (generation_folder(folder, GENERATION) / "MES.ring").unlink()
+        await says("add", mes, event="refused", final=True)
+        running.process.send_signal(signal.SIGTERM)
+        await asyncio.wait_for(reading, 30)
+        assert await running.process.wait() == 0
+        assert records(folder, "MNQ") == closed
+
+    with_venue(play)
+
+
+def test_a_front_contract_is_followed(shm_root: Path, engine_name: str) -> None:
+    folder = make_segments(engine_name)
+
+    async def play(venue: FakeVenue) -> None:
+        settings = settings_at(venue)
+        settings = replace(settings, feed=replace(settings.feed, roll_check_s=1))
+        running, reading = await start({**job(venue, folder), "settings": settings.to_json()})
+        await until(lambda: (Record.DATA, 0) in records(folder, "MNQ"), "a snapshot of it", 60)
+        venue.contracts[0] = {"id": "CON.F.US.MNQ.H27", "name": "MNQH7", "tickSize": 0.25, "activeContract": True}
+        await until(lambda: (Record.GAP, Reason.ROLL) in records(folder, "MNQ"), "the roll", 60)
+        await until(lambda: records(folder, "MNQ")[-1] == (Record.DATA, 0), "the next contract's snapshot", 60)
+        assert records(folder, "MNQ")[3:] == [(Record.GAP, Reason.ROLL), (Record.CONFIG, 0), (Record.DATA, 0)]
+        assert records(folder, "MES") == [(Record.CONFIG, 0), (Record.GAP, Reason.STARTING), (Record.DATA, 0)]
+        running.process.send_signal(signal.SIGTERM)
+        await asyncio.wait_for(reading, 30)
+        assert "MNQ rolls from CON.F.US.MNQ.Z26 to CON.F.US.MNQ.H27" in running.log
+
+    with_venue(play)
+
+
 def test_refusals(shm_root: Path, engine_name: str) -> None:
     folder = make_segments(engine_name)
 
@@ -258,6 +318,6 @@ def test_what_is_kept_and_asked_is_counted_on_the_page() -> None:
 def test_a_job_with_a_wrong_value_is_refused_by_name(key: str) -> None:
     whole = {"settings": load().to_json(), "generation": 1, "folder": "/x", "supervisor_pid": 1}
     with pytest.raises(ConfigError, match="the job of the engine: "):
-        read_job(io.BytesIO(json.dumps(whole | {key: None}).encode()))
+        read_job(json.dumps(whole | {key: None}).encode())
     with pytest.raises(ConfigError, match="the venue has no address"):
-        read_job(io.BytesIO(json.dumps(whole).encode()))
+        read_job(json.dumps(whole).encode())

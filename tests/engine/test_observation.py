@@ -34,6 +34,17 @@ def test_a_process_that_is_gone_has_no_memory(tmp_path: Path) -> None:
     assert own_mib(0x3FFFFF, tmp_path) is None
 
 
+def test_instruments_of_one_process_pay_equally_and_it_is_measured_once() -> None:
+    asked: list[int] = []
+
+    def measure(pid: int) -> float | None:
+        asked.append(pid)
+        return None if pid == 0 else 6.0
+
+    assert memory_shares([7, 8, 7, 0, 7], measure) == {7: 2.0, 8: 6.0, 0: None}
+    assert sorted(asked) == [0, 7, 8]
+
+
 def test_a_pause_does_not_stay_in_the_latencies_for_ever(tmp_path: Path) -> None:
     with PlainEngine(tmp_path, symbols=("MNQ",)) as engine, attach(root=tmp_path) as market:
         observer = Observer(market, tmp_path)
@@ -46,17 +57,6 @@ def test_a_pause_does_not_stay_in_the_latencies_for_ever(tmp_path: Path) -> None
         assert seen[0] is None
         assert [round(p99) if p99 > 1 else p99 for _, p99 in filter(None, seen)] == [41943, 41943, 41943, 0.04]
         assert observer.rows(RECENT_S + 60.0)[0].latency_us is None
-
-
-def test_instruments_of_one_process_pay_equally_and_it_is_measured_once() -> None:
-    asked: list[int] = []
-
-    def measure(pid: int) -> float | None:
-        asked.append(pid)
-        return None if pid == 0 else 6.0
-
-    assert memory_shares([7, 8, 7, 0, 7], measure) == {7: 2.0, 8: 6.0, 0: None}
-    assert sorted(asked) == [0, 7, 8]
 
 
 def _status(**counts: int) -> Status:

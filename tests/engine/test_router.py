@@ -4,7 +4,7 @@ from collections.abc import Callable
 
 import pytest
 
-from engine.config import SymbolSettings
+from engine.config import MAX_SYMBOLS, SymbolSettings
 from engine.feeds import projectx
 from engine.router import LOOK_AT_CLOCK_EACH, Lane, Router
 from shm.layout import Reason
@@ -48,6 +48,42 @@ def test_a_message_is_routed_by_its_head_or_by_a_contract_found_elsewhere() -> N
     assert not turn.router.route(b"anything")
     assert turn.rings[MNQ].pushed == [message(MNQ)]
     assert turn.rings[MES].pushed == [b"anything"]
+
+
+def test_a_lane_that_leaves_gets_nothing_more_and_what_waits_in_it_is_seen() -> None:
+    turn = Turn()
+    turn.router.route(message(MNQ))
+    turn.router.route(message(MES))
+    turn.router.remove(turn.lanes[MNQ])
+    assert turn.rings[MNQ].done == [("push", message(MNQ)), ("publish",)]
+    assert not turn.router.route(message(MNQ))
+    assert not turn.router.route(b"anything", MNQ.encode())
+    assert turn.router.route(message(MES))
+    turn.end()
+    assert turn.rings[MNQ].done == [("push", message(MNQ)), ("publish",)]
+    assert turn.rings[MES].pushed == [message(MES)] * 2
+
+
+def test_another_takes_the_place_of_one_that_left() -> None:
+    turn = Turn()
+    for _ in range(3 * MAX_SYMBOLS):
+        turn.router.remove(turn.lanes[MNQ])
+        turn.rings[MNQ] = RecordingRing()
+        turn.lanes[MNQ] = Lane(SymbolSettings("X"), turn.rings[MNQ])
+        turn.router.add(turn.lanes[MNQ], projectx.heads(MNQ))
+        assert turn.router.route(message(MNQ))
+        assert turn.rings[MNQ].pushed == [message(MNQ)]
+    assert turn.router.route(message(MES))
+
+
+def test_a_lane_with_another_name_is_found_by_that_alone() -> None:
+    turn = Turn()
+    next_month = "CON.F.US.MNQ.H27"
+    turn.router.rename(turn.lanes[MNQ], projectx.heads(next_month))
+    assert turn.router.route(message(next_month))
+    assert not turn.router.route(message(MNQ))
+    assert turn.router.route(message(MES))
+    assert turn.rings[MNQ].pushed == [message(next_month)]
 
 
 def test_a_turn_is_published_once() -> None:

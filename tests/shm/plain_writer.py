@@ -172,6 +172,7 @@ class PlainEngine:
         registry.make_folder(self.folder)
         self.lock: LifeLock | None = None
         self.generation = 0
+        self.made: dict[str, int] = {}
         self.writers: dict[str, PlainWriter] = {}
         self.start(symbols)
 
@@ -183,16 +184,27 @@ class PlainEngine:
         place = registry.generation_folder(self.folder, self.generation)
         place.mkdir(mode=0o700)
         generation = self.generation
-        regions = layout.book_regions(LEVELS, MAX_DEPTH, TAPE_ROWS, QUOTE_ROWS, EVENT_ROWS)
         changed = segment.create(place / "changed", Kind.CHANGED, layout.changed_regions(), generation=generation)
         events = segment.create(place / "events", Kind.EVENTS, layout.events_regions(EVENT_ROWS), generation=generation)
         self.log = EventLog(events, changed)
+        self.writers = {}
+        self.made = {}
         for symbol in symbols:
-            segment.create(place / f"{symbol}.book", Kind.BOOK, regions, generation=generation, symbol=symbol)
-            ring = layout.ring_regions(layout.MIN_RING_BYTES)
-            segment.create(place / f"{symbol}.ring", Kind.RING, ring, generation=generation, symbol=symbol)
-        self.writers = {symbol: PlainWriter(self.folder, generation, symbol) for symbol in symbols}
+            self.make(symbol)
         self.register(symbols)
+
+    def make(self, symbol: str) -> PlainWriter:
+        """An instrument's segments, anew if there are some. Nobody is told."""
+        place = registry.generation_folder(self.folder, self.generation)
+        self.made[symbol] = made = self.made.get(symbol, 0) + 1
+        for kind, regions in (
+            (Kind.BOOK, layout.book_regions(LEVELS, MAX_DEPTH, TAPE_ROWS, QUOTE_ROWS, EVENT_ROWS)),
+            (Kind.RING, layout.ring_regions(layout.MIN_RING_BYTES)),
+        ):
+            path = place / f"{symbol}.{kind.name.lower()}"
+            segment.create(path, kind, regions, generation=self.generation, symbol=symbol, made=made)
+        self.writers[symbol] = PlainWriter(self.folder, self.generation, symbol)
+        return self.writers[symbol]
 
     def register(self, symbols: Sequence[str], *, pid: int = 1, restarts: int = 0, parked: str = "") -> None:
         """Write the registry; the keywords go into every instrument's line."""
@@ -210,7 +222,10 @@ class PlainEngine:
             simulator_url=None,
             truth_folder=None,
             instruments=tuple(
-                Listed(symbol, symbol, pid, restarts, parked, LEVELS, MAX_DEPTH, 1, MAX_LAG_MS) for symbol in symbols
+                Listed(
+                    symbol, symbol, pid, restarts, parked, LEVELS, MAX_DEPTH, 1, MAX_LAG_MS, self.made.get(symbol, 1)
+                )
+                for symbol in symbols
             ),
         )
         registry.write(self.folder, found)

@@ -380,3 +380,14 @@ def test_a_commit_slot_of_a_tail_that_was_never_published_is_not_believed(pair: 
     pair.writer.push(b"next")
     assert [seen.sequence for seen in pair.take()] == [FIRST + 1]
     pair.check_counts()
+
+
+def test_a_ring_that_is_made_anew_begins_where_the_old_one_ended() -> None:
+    words = np.zeros(layout.ring_regions(layout.MIN_RING_BYTES)["words"].shape, layout.WORDS)
+    words[layout.CAPACITY] = layout.MIN_RING_BYTES
+    words[layout.FIRST_SEQUENCE] = (3 << layout.GENERATION_SHIFT) + 77
+    for first in (77, 78):  # a successor of the engine goes on where it was, and not there again
+        writer = RingWriter(words, 3)
+        assert words[layout.NEXT_SEQUENCE] == (3 << layout.GENERATION_SHIFT) + first
+        writer.push(b"{}")
+        writer.publish()

@@ -26,9 +26,9 @@ REGIONS = {
     Kind.BOOK: BOOK,
     Kind.ENGINE: layout.engine_regions(),
     Kind.CHANGED: layout.changed_regions(),
-    Kind.EVENTS: layout.events_regions(8),
     Kind.BELL: layout.bell_regions(),
     Kind.ACCOUNT: layout.account_regions(),
+    Kind.EVENTS: layout.events_regions(8),
 }
 
 

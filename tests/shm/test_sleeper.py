@@ -404,7 +404,7 @@ def test_a_task_that_waits_while_its_market_is_closed_is_told(mnq: Instrument, m
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         market.close()
-        with pytest.raises(ValueError, match="this market is closed"):
+        with pytest.raises(ValueError, match="closed"):
             await task
 
     _run(scene)

@@ -141,7 +141,7 @@ def test_a_wait_ends_when_the_book_falls_silent(engine: PlainEngine, market: Mar
 
 
 def test_an_instrument_that_is_gone_from_the_new_generation_raises(engine: PlainEngine, market: Market) -> None:
-    changes = market.watch()
+    changes = market.watch(["MNQ", "MES"])
     engine.start(["MES"])
     with pytest.raises(UnknownSymbol, match="MNQ"):
         next(changes)

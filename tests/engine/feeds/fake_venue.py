@@ -41,6 +41,7 @@ class FakeVenue:
         self.handshake_reply = b"{}\x1e"
         self.completion_error = ""
         self.snapshots = True
+        self.mute = False  # says nothing to what it is told
         self.search_finds = True
         self.bars: Any = []  # the newest of any contract
         self.contracts = [
@@ -161,6 +162,8 @@ class FakeVenue:
     async def _answer(self, socket: web.WebSocketResponse, message: dict[str, Any]) -> None:
         (contract,) = message["arguments"]
         self.on_subscribe(message["target"], contract)
+        if self.mute:
+            return
         again = "invocationId" in message
         if again:
             completion = {"type": 3, "invocationId": message["invocationId"]}

@@ -539,3 +539,144 @@ def test_the_configuration_record() -> None:
         layout.Source.VENUE,
         5,
     ]
+
+
+ES = "CON.F.US.EP.Z26"
+FOUND = Contract(ES, "ESZ6", 250_000_000)
+
+
+def heard_since(venue: FakeVenue, count: int) -> list[str]:
+    """What was subscribed and unsubscribed: SubscribeContractTrades is "+Trades"."""
+    found = []
+    for said in venue.heard[count:]:
+        sign, _, kind = said["target"].partition("Contract")
+        found.append(f"{'-' if sign.startswith('Un') else '+'}{kind} {said['arguments'][0]}")
+    return found
+
+
+def new_lane(**settings: Any) -> tuple[Lane, RecordingRing]:
+    ring = RecordingRing()
+    return Lane(SymbolSettings("ES", **settings), ring), ring
+
+
+def three(sign: str, contract: str) -> list[str]:
+    return [f"{sign}{kind} {contract}" for kind in projectx.KINDS]
+
+
+def test_an_instrument_is_added_and_removed_on_the_living_socket() -> None:
+    async def scene(venue: FakeVenue, stage: Stage) -> None:
+        await stage.until_snapshots()
+        others, heard = [list(ring.done) for ring in stage.rings.values()], len(venue.heard)
+        lane, ring = new_lane()
+        await stage.feed.add(lane, FOUND)
+        await until(lambda: ring.pushed, "its snapshot")
+        assert heard_since(venue, heard) == three("+", ES)
+        assert without_publish(ring) == [
+            ("configure", config_record(FOUND, 1_000_000_000)),
+            ("gap", Reason.STARTING),
+            ("push", snapshot(ES)[:-1]),
+        ]
+        await stage.feed.remove(lane)
+        assert heard_since(venue, heard) == three("+", ES) + three("-", ES)
+        assert ring.done[-2:] == [("gap", Reason.CLOSED), ("publish",)]
+        assert lane not in stage.feed.contracts
+        ended = list(ring.done)
+        await venue.send(snapshot(ES) + snapshot(MNQ))
+        await stage.until_snapshots(1)
+        await until(lambda: len(stage.mnq.pushed) == 2, "what came after")
+        assert ring.done == ended
+        assert [list(ring.done)[: len(done)] for ring, done in zip(stage.rings.values(), others, strict=True)] == others
+
+    stage = play(scene)
+    assert stage.page.read("connects") == 1
+    assert all(ring.gaps == [Reason.STARTING, Reason.CLOSED] for ring in stage.rings.values())
+
+
+def test_what_comes_before_the_venue_has_let_go_is_not_lost() -> None:
+    async def scene(venue: FakeVenue, stage: Stage) -> None:
+        await stage.until_snapshots()
+        lane = next(iter(stage.feed.contracts))
+
+        def last_words(target: str, contract: str) -> None:
+            if target.startswith("Un"):
+                for socket in venue.sockets:
+                    asyncio.get_running_loop().create_task(socket.send_str(snapshot(contract).decode()))
+
+        venue.on_subscribe = last_words
+        await stage.feed.remove(lane)
+        venue.on_subscribe = lambda target, contract: None
+        assert len(stage.mnq.pushed) > 1
+
+    play(scene)
+
+
+def test_an_instrument_that_comes_while_there_is_no_socket_is_subscribed_with_the_next() -> None:
+    async def scene(venue: FakeVenue, stage: Stage) -> None:
+        await stage.until_snapshots()
+        lane, ring = new_lane()
+        venue.upgrade_status = 503
+        await venue.drop()
+        await until(lambda: stage.feed.state is State.BACKING_OFF, "the connection is lost")
+        await stage.feed.add(lane, FOUND)
+        assert ring.gaps == []
+        venue.upgrade_status = 0
+        await until(lambda: ring.pushed, "its snapshot")
+        assert ring.gaps == [Reason.RECONNECTED]
+        venue.upgrade_status = 503
+        await venue.drop()
+        await until(lambda: stage.feed.state is State.BACKING_OFF, "the connection is lost")
+        await stage.feed.remove(lane)
+        assert ring.gaps == [Reason.RECONNECTED, Reason.DISCONNECTED, Reason.CLOSED]
+
+    play(scene)
+
+
+def test_a_venue_that_does_not_say_that_it_let_go_holds_nothing_up(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("engine.feeds.socket.FAREWELL_S", 0.05)
+
+    async def scene(venue: FakeVenue, stage: Stage) -> None:
+        await stage.until_snapshots()
+        lane = next(iter(stage.feed.contracts))
+        venue.mute = True
+        await stage.feed.remove(lane)
+        assert stage.mnq.gaps[-1] is Reason.CLOSED
+
+    play(scene)
+
+
+def test_a_roll_is_a_gap_then_the_next_contract() -> None:
+    next_month = Contract("CON.F.US.MNQ.H27", "MNQH7", 500_000_000)
+
+    async def scene(venue: FakeVenue, stage: Stage) -> None:
+        await stage.until_snapshots()
+        heard = len(venue.heard)
+        lane = next(iter(stage.feed.contracts))
+        await stage.feed.roll(lane, next_month)
+        await until(lambda: len(stage.mnq.pushed) == 2, "the next contract's snapshot")
+        assert heard_since(venue, heard) == three("-", MNQ) + three("+", next_month.contract_id)
+        await venue.send(snapshot(MNQ) + snapshot(next_month.contract_id) + snapshot(MES))
+        await until(lambda: len(stage.mes.pushed) == 2, "what came after")
+        assert without_publish(stage.mnq)[3:] == [
+            ("gap", Reason.ROLL),
+            ("configure", config_record(next_month, 1_000_000_000)),
+            ("push", snapshot(next_month.contract_id)[:-1]),
+            ("push", snapshot(next_month.contract_id)[:-1]),
+        ]
+        await venue.drop()
+        await until(lambda: len(stage.mnq.pushed) == 4 and len(stage.mes.pushed) == 3, "both again")
+
+    stage = play(scene)
+    assert stage.mes.gaps == [Reason.STARTING, Reason.DISCONNECTED, Reason.RECONNECTED, Reason.CLOSED]
+
+
+def test_a_full_ring_gets_the_next_contract_later() -> None:
+    async def scene(venue: FakeVenue, stage: Stage) -> None:
+        await stage.until_snapshots()
+        lane = next(iter(stage.feed.contracts))
+        stage.mnq.full = True
+        await stage.feed.roll(lane, FOUND)
+        stage.mnq.full = False
+        configured = ("configure", config_record(FOUND, 1_000_000_000))
+        await until(lambda: configured in stage.mnq.done, "the next contract")
+
+    play(scene)

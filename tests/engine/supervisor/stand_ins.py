@@ -74,7 +74,9 @@ from shm.layout import Kind
 from shm.life import LifeLock, end_with
 from shm.registry import generation_folder
 
-job = json.load(sys.stdin)
+job = json.loads(sys.stdin.readline())
+os.set_blocking(0, False)
+rest = b""
 end_with(job["supervisor_pid"], signal.SIGKILL)
 lock = LifeLock.take(Path(job["folder"]) / "engine.lock")
 data = Path(job["settings"]["data_folder"])
@@ -88,7 +90,25 @@ if (data / "engine").exists() and (data / "engine").read_text() == "orphan":
     (data / "orphan").write_bytes(subprocess.run([sys.executable, "-c", parent], stdout=subprocess.PIPE).stdout)
 while True:
     words[0] += 1
-    if (data / "engine").exists() and (data / "engine").read_text() == "fatal":
+    wish = (data / "engine").read_text() if (data / "engine").exists() else ""
+    try:
+        rest += os.read(0, 1 << 16)
+    except BlockingIOError:
+        pass
+    while b"\\n" in rest:
+        line, _, rest = rest.partition(b"\\n")
+        with (data / "engine.heard").open("ab") as heard:
+            heard.write(line + b"\\n")
+        said = json.loads(line)
+        symbol = said["symbol"] if said["do"] == "remove" else said["symbol"]["symbol"]
+        answer = {"event": {"check": "checked", "add": "added", "remove": "removed"}[said["do"]], "symbol": symbol}
+        if wish == "refuse " + said["do"]:
+            answer = {"event": "refused", "symbol": symbol, "message": "the venue has no " + symbol, "final": True}
+        if wish == "busy " + said["do"]:
+            answer = {"event": "refused", "symbol": symbol, "message": "the venue sleeps", "final": False}
+        if wish != "deaf":
+            print(json.dumps(answer), flush=True)
+    if wish == "fatal":
         print(json.dumps({"event": "fatal", "message": "the venue does not like us: ask it why"}), flush=True)
         sys.exit(1)
     time.sleep(0.005)
@@ -129,7 +149,13 @@ class Supervised:
     """A running supervisor, as its launcher sees it."""
 
     def __init__(
-        self, place: Path, root: Path, name: str, symbols: tuple[SymbolSettings, ...] = TWO, launch_pid: int = 0
+        self,
+        place: Path,
+        root: Path,
+        name: str,
+        symbols: tuple[SymbolSettings, ...] = TWO,
+        launch_pid: int = 0,
+        watched: Path | None = None,
     ) -> None:
         self.data = place / "data"
         self.data.mkdir(exist_ok=True)
@@ -153,6 +179,7 @@ class Supervised:
             "settings": settings_of(name, root, self.data, symbols).to_json(),
             "simulator": {"truth_folder": str(place / "truth"), "user_name": "somebody"},
             "launch_pid": launch_pid or os.getpid(),
+            "watched": {"folder": str(watched), "symbols": None} if watched else None,
         }
         assert self.process.stdin is not None
         with self.process.stdin as stdin:

@@ -380,3 +380,19 @@ def test_never_two_for_one_role_and_never_a_successor_of_the_living(seed: int) -
             world.tick += world.random.choice([0, 1, 1, 50])
         restarts += sum(role.restarts for role in world.roles.values())
     assert restarts > 100, "the world was too kind to show anything"
+
+
+def test_a_worker_that_is_ended_for_a_change_is_killed_if_it_does_not_and_its_next_start_is_no_restart() -> None:
+    role = d.lives(d.asked(Role("MNQ", Part.WORKER), 0, 0), 7, 0)
+    role = d.told(role, Why.CHANGE, 0)
+    server = Role("server", Part.SERVER, phase=Phase.LIVES)
+    roles = {"server": server, "MNQ": role}
+    assert d.decide(roles, d.STOP_TICKS - 1, server_ready=True) == []
+    assert d.decide(roles, d.STOP_TICKS, server_ready=True) == [Tell("MNQ", signal.SIGKILL, Why.CHANGE)]
+    role = d.died(role, Death(signal.SIGKILL, 0, Begun("MNQ", 5)), d.STOP_TICKS)
+    assert (role.phase, role.crashes, role.kills, role.accused, role.last_end) == (Phase.DOWN, 0, 0, None, "")
+    assert d.lives(d.asked(role, 0, 40), 8, 40).restarts == 0
+
+
+def test_an_engine_without_workers_for_a_moment_goes_on() -> None:
+    assert d.decide({"server": Role("server", Part.SERVER, phase=Phase.LIVES)}, 0, server_ready=True) == []

@@ -9,7 +9,7 @@ import pytest
 
 from engine.config import ConfigError
 from engine.supervisor.errors import CannotStart
-from engine.supervisor.job import Job
+from engine.supervisor.job import Job, Watched
 from tests.engine.supervisor.stand_ins import TWO, settings_of
 
 SETTINGS = settings_of("default", Path("/dev/shm"), Path("/data"), TWO)
@@ -48,3 +48,28 @@ def test_what_is_not_json(text: bytes) -> None:
 def test_settings_that_are_none() -> None:
     with pytest.raises(ConfigError):
         Job.from_json(json.dumps(GOOD | {"settings": {"name": "x"}}).encode())
+
+
+def test_a_watched_folder_is_read_as_it_was_written() -> None:
+    for symbols, read in ((None, None), (["MNQ"], ("MNQ",))):
+        watched = {"folder": "/symbols", "symbols": symbols}
+        assert Job.from_json(json.dumps(GOOD | {"watched": watched}).encode()).watched == Watched(
+            Path("/symbols"), read
+        )
+    assert Job.from_json(json.dumps(GOOD | {"watched": None}).encode()).watched is None
+
+
+@pytest.mark.parametrize(
+    "watched",
+    [
+        [],
+        "x",
+        {},
+        {"folder": "x"},
+        {"folder": 1, "symbols": None},
+        *({"folder": "x", "symbols": s} for s in ("x", [1])),
+    ],
+)
+def test_what_is_no_watched_folder(watched: object) -> None:
+    with pytest.raises(CannotStart, match="watched folder"):
+        Job.from_json(json.dumps(GOOD | {"watched": watched}).encode())

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from engine.supervisor.decide import Part, Phase, Role
 from engine.supervisor.listing import list_all
+from engine.supervisor.turnover import Held
 from shm import registry
 from shm.life import start_ticks
 from shm.registry import Listed
@@ -22,7 +23,8 @@ def test_what_is_known_is_listed_and_can_be_read(shm_root: Path) -> None:
         "MES": Role("MES", Part.WORKER, phase=Phase.PARKED, parked="ended with status 3", starts=1),
         "quiet": Role("quiet", Part.WORKER, phase=Phase.LIVES, pid=13, starts=2),
     }
-    listed = list_all(settings, 4, roles, "http://127.0.0.1:1", None)
+    held = [Held(each, 1 + (each.symbol == "ES")) for each in settings.symbols]
+    listed = list_all(settings, held, 4, roles, "http://127.0.0.1:1", None)
     folder = registry.engine_folder("default", shm_root)
     registry.make_folder(folder)
     registry.write(folder, listed)
@@ -34,5 +36,5 @@ def test_what_is_known_is_listed_and_can_be_read(shm_root: Path) -> None:
         Listed("MNQ", "MNQ", pid=12, restarts=2, parked="", levels=64, max_depth=2048, ring_mib=1, max_lag_ms=1000),
         Listed("MES", "MES", 0, 0, parked="ended with status 3", levels=8, max_depth=2048, ring_mib=1, max_lag_ms=500),
         Listed("NQ", "quiet", pid=13, restarts=1, parked="", levels=64, max_depth=2048, ring_mib=1, max_lag_ms=1000),
-        Listed("ES", "quiet", pid=13, restarts=1, parked="", levels=64, max_depth=2048, ring_mib=1, max_lag_ms=1000),
+        Listed("ES", "quiet", 13, 1, parked="", levels=64, max_depth=2048, ring_mib=1, max_lag_ms=1000, made=2),
     )

@@ -1,9 +1,11 @@
 """The engine's folder: held by one, swept of the dead, filled, and removed without a trace."""
 
+import errno
 import os
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -147,3 +149,48 @@ def test_who_does_not_end_is_named(left_nothing: Path, engine_name: str, monkeyp
     assert held.path.exists()
     held.release()
     remove(folder, lock)
+
+
+def test_segments_are_made_anew_beside_the_old_ones_and_then_in_their_place(
+    left_nothing: Path, engine_name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder, lock = take_name(engine_name, left_nothing)
+    made = Memory(folder, 5, SYMBOLS)
+    below = registry.generation_folder(folder, 5)
+    old = segment.attach(below / "MNQ.ring", Kind.RING, writable=True, generation=5, symbol="MNQ")
+    old.array("words")[layout.NEXT_SEQUENCE] = 4711
+    changed = replace(SYMBOLS[0], levels=5, process="pair")
+    monkeypatch.setattr(segment, "free_bytes", lambda _: 0)
+    with monkeypatch.context() as full:
+        full.setattr(os, "posix_fallocate", _no_space)
+        with pytest.raises(segment.NoRoom):
+            made.prepare(changed, 2)
+    names = {"MES.book", "MES.ring", "MNQ.book", "MNQ.ring", "changed", "engine"}
+    assert {path.name for path in below.iterdir()} == names
+    made.prepare(changed, 2)
+    assert {path.name for path in below.iterdir()} == names | {"MNQ.ring~", "MNQ.book~", "pair.bell"}
+    assert segment.attach(below / "MNQ.ring", Kind.RING, generation=5, symbol="MNQ").made == 1
+    made.put("MNQ")
+    assert {path.name for path in below.iterdir()} == names | {"pair.bell"}
+    new = segment.attach(below / "MNQ.ring", Kind.RING, generation=5, symbol="MNQ")
+    assert (new.made, new.array("words")[layout.FIRST_SEQUENCE]) == (2, 4711)
+    book = segment.attach(below / "MNQ.book", Kind.BOOK, generation=5, symbol="MNQ")
+    assert (book.made, book.regions["cell_levels"].shape[2]) == (2, 5)
+    assert old.array("words")[layout.FIRST_SEQUENCE] == 0
+    made.drop("MNQ")
+    made.drop_bell("pair")
+    made.drop_bell("MES")
+    assert {path.name for path in below.iterdir()} == names - {"MNQ.book", "MNQ.ring"}
+    made.prepare(SYMBOLS[0], 3)  # it comes back, and its sequences do not begin again
+    made.prepare(SYMBOLS[0], 3)
+    made.put("MNQ")
+    back = segment.attach(below / "MNQ.ring", Kind.RING, generation=5, symbol="MNQ")
+    assert (back.made, back.array("words")[layout.FIRST_SEQUENCE]) == (3, 4711)
+    made.prepare(changed, 4)
+    made.discard("MNQ")
+    assert not list(below.glob("*~"))
+    remove(folder, lock)
+
+
+def _no_space(descriptor: int, offset: int, size: int) -> None:
+    raise OSError(errno.ENOSPC, "full")

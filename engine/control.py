@@ -1,0 +1,135 @@
+"""What the supervisor says on our standard input: first the job, and then which instruments come and go.
+
+One JSON object a line. After the job:
+
+    {"do": "check", "symbol": {…}}     could an instrument be fed with these settings? Answered checked, or refused
+    {"do": "add", "symbol": {…}}       its segments are there: feed it. Answered added, or refused
+    {"do": "remove", "symbol": "MNQ"}  let go of its ring. Answered removed, when nobody here writes to it any more
+
+An answer is one line on standard output: {"event", "symbol"}, and for refused the sentence as "message", and "final":
+whether the same settings will be refused for ever. Of one symbol only one thing is under way at a time; the
+supervisor keeps to that, so what can be on its way is bounded.
+"""
+
+import asyncio
+import json
+import logging
+import os
+from collections.abc import Callable
+from typing import Any, Final
+
+from shm.errors import LayoutError
+
+from .config import MAX_SYMBOLS, ConfigError, SymbolSettings, symbol_from_json
+from .http import VenueError, VenueRefusal
+from .instruments import Instruments
+
+MAX_LINE_BYTES: Final = 1 << 20  # the job is by far the longest
+MAX_UNDER_WAY: Final = 2 * MAX_SYMBOLS  # those of the settings in force, and as many that shall take their place
+_READ_BYTES: Final = 1 << 16
+_SOURCE: Final = "the supervisor"
+
+_log = logging.getLogger(__name__)
+
+Answer = Callable[[dict[str, object]], None]
+
+
+class Lines:
+    """The lines of a pipe: the first one is waited for, the others are taken as they come."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._rest = b""
+        self.ended = False
+
+    def fileno(self) -> int:
+        return self._descriptor
+
+    def wait(self) -> bytes:
+        """The first line, or what there was of it when the pipe ended or had too much without an end."""
+        while b"\n" not in self._rest and len(self._rest) <= MAX_LINE_BYTES and not self.ended:
+            self._read()
+        line, _, self._rest = self._rest.partition(b"\n")
+        return line
+
+    def take(self) -> list[bytes]:
+        """The lines that are whole by now; does not wait, and from then on nothing here does."""
+        os.set_blocking(self._descriptor, False)  # an event loop may say "readable" once more after all was read
+        try:
+            self._read()
+        except BlockingIOError:
+            return []
+        *lines, self._rest = self._rest.split(b"\n")
+        if len(self._rest) > MAX_LINE_BYTES:
+            _log.error("%s sent a line that never ends; it is thrown away", _SOURCE)
+            self._rest = b""
+        return lines
+
+    def _read(self) -> None:
+        data = os.read(self._descriptor, _READ_BYTES)
+        self.ended = not data
+        self._rest += data
+
+
+class Control:
+    """Does what the supervisor says, each thing in a task of its own."""
+
+    def __init__(self, lines: Lines, instruments: Instruments, answer: Answer) -> None:
+        self._lines = lines
+        self._instruments = instruments
+        self._answer = answer
+        self._under_way: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Listen until cancelled."""
+        loop = asyncio.get_running_loop()
+        news = asyncio.Event()
+        loop.add_reader(self._lines.fileno(), news.set)
+        try:
+            while not self._lines.ended:
+                await news.wait()
+                news.clear()
+                for line in self._lines.take():
+                    self._begin(line)
+            loop.remove_reader(self._lines.fileno())
+            await asyncio.Event().wait()  # the supervisor has ended, and so shall we in a moment
+        finally:
+            loop.remove_reader(self._lines.fileno())
+            for task in self._under_way:
+                task.cancel()
+
+    def _begin(self, line: bytes) -> None:
+        try:
+            wish: Any = json.loads(line)
+        except (ValueError, RecursionError):
+            wish = None
+        if not isinstance(wish, dict) or wish.keys() != {"do", "symbol"} or len(self._under_way) >= MAX_UNDER_WAY:
+            _log.error("%s said what cannot be done: %.200r", _SOURCE, line)
+            return
+        task = asyncio.get_running_loop().create_task(self._do(wish["do"], wish["symbol"]))
+        self._under_way.add(task)
+        task.add_done_callback(self._under_way.discard)
+
+    async def _do(self, what: object, value: object) -> None:
+        symbol = value.get("symbol") if isinstance(value, dict) else value
+        try:
+            done = await self._done(what, value)
+        except (ConfigError, LayoutError, VenueError, OSError) as error:
+            final = not isinstance(error, VenueError) or isinstance(error, VenueRefusal)
+            self._answer({"event": "refused", "symbol": symbol, "message": str(error), "final": final})
+        else:
+            self._answer({"event": done, "symbol": symbol})
+
+    async def _done(self, what: object, value: object) -> str:
+        """Do it; the word that answers it."""
+        if what == "remove" and isinstance(value, str):
+            await self._instruments.remove(value)
+            return "removed"
+        settings: SymbolSettings = symbol_from_json(value, _SOURCE)
+        if what == "check":
+            await self._instruments.check(settings)
+            return "checked"
+        if what == "add":
+            await self._instruments.add(settings)
+            return "added"
+        raise ConfigError(f"{_SOURCE}: {what!r} is nothing that an engine does: update the older of the two")

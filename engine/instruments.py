@@ -1,0 +1,144 @@
+"""The instruments of a running engine: they come, go and roll one at a time, while all others stream.
+
+An instrument here is a ring, its lane, and a contract of the venue's. What is asked of the venue comes first, so that
+settings it refuses change nothing; what then happens is the feed's, in feeds/socket.py.
+"""
+
+import asyncio
+import logging
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+from shm import segment
+from shm.layout import Kind
+from shm.ring import RingWriter
+
+from .clock import Clock
+from .config import FRONT, SymbolSettings
+from .feeds.gateway import Contract, Gateway
+from .feeds.socket import Feed
+from .http import VenueError, VenueRefusal
+from .router import Lane
+
+_log = logging.getLogger(__name__)
+
+LEAST_PAUSE_S: Final = 0.6  # between two questions about rolls: half of what the venue allows, see budget.py
+SAID_ONCE: Final = 64  # refusals of a roll that are remembered, so that they are logged once and not each minute
+
+
+class Opened:
+    """A ring that this process writes, with its lane, and with the bell of its worker if that has one."""
+
+    def __init__(self, here: Path, generation: int, settings: SymbolSettings) -> None:
+        """`here`: the generation's folder. Raises LayoutError, FileNotFoundError."""
+        path = here / f"{settings.symbol}.ring"
+        ring = segment.attach(path, Kind.RING, writable=True, generation=generation, symbol=settings.symbol)
+        self._segments = [ring]
+        bell = None
+        if settings.process:
+            path = here / f"{settings.process}.bell"
+            self._segments.append(segment.attach(path, Kind.BELL, writable=True, generation=generation))
+            bell = self._segments[1].array("words")
+        for each in self._segments:
+            each.claim()
+        self.lane = Lane(settings, RingWriter(ring.array("words"), generation, bell=bell))
+
+    def close(self) -> None:
+        """Let go of the memory."""
+        for each in self._segments:
+            each.close()
+
+
+class Instruments:
+    """All of one engine. Every method is called from its event loop."""
+
+    def __init__(
+        self, here: Path, generation: int, gateway: Gateway, clock: Clock, feed: Feed, opened: Iterable[Opened]
+    ) -> None:
+        """`opened`: those that clock and feed have from the start."""
+        self._here = here
+        self._generation = generation
+        self._gateway = gateway
+        self._clock = clock
+        self._feed = feed
+        self._opened = {each.lane.settings.symbol: each for each in opened}
+        self._checked: dict[str, tuple[SymbolSettings, Contract]] = {}  # what `check` found and `add` will want
+        self._changing = asyncio.Lock()
+        self._said: dict[str, str] = {}
+
+    async def check(self, settings: SymbolSettings) -> None:
+        """Find out whether an instrument could be fed with these settings. Changes nothing.
+
+        Raises VenueRefusal if it never could, VenueError if the venue cannot be asked now.
+        """
+        contract = await self._gateway.contract(settings)
+        self._refuse_twice(settings.symbol, contract)
+        self._checked[settings.symbol] = settings, contract
+
+    async def add(self, settings: SymbolSettings) -> None:
+        """Begin to feed an instrument whose segments are there. Raises as `check` does, LayoutError, and
+        FileNotFoundError."""
+        checked, contract = self._checked.pop(settings.symbol, (None, None))
+        async with self._changing:
+            if contract is None or checked != settings:
+                contract = await self._gateway.contract(settings)
+            self._refuse_twice(settings.symbol, contract)
+            opened = Opened(self._here, self._generation, settings)
+            self._opened[settings.symbol] = opened
+            self._clock.add(opened.lane.ring)
+            await self._feed.add(opened.lane, contract)
+
+    async def remove(self, symbol: str) -> None:
+        """Let go of an instrument: when this returns its ring is closed and nobody here writes to it."""
+        async with self._changing:
+            opened = self._opened.pop(symbol, None)
+            if opened is None:
+                return
+            await self._feed.remove(opened.lane)
+            self._clock.remove(opened.lane.ring)
+            opened.close()
+
+    async def follow_fronts(self, every_s: float) -> None:
+        """For ever: ask which contract is the front one, for each instrument that wants that, and go on with it.
+
+        Each is asked for once in `every_s`, one after the other; less often where that would be too much for the venue.
+        """
+        while True:
+            fronts = [each.lane for each in self._opened.values() if each.lane.settings.contract == FRONT]
+            for lane in fronts:
+                await asyncio.sleep(max(every_s / len(fronts), LEAST_PAUSE_S))
+                await self._follow_front(lane.settings.symbol, lane)
+            if not fronts:
+                await asyncio.sleep(every_s)
+
+    async def _follow_front(self, symbol: str, lane: Lane) -> None:
+        try:
+            contract = await self._gateway.contract(lane.settings)
+            self._refuse_twice(symbol, contract)
+        except VenueError as error:
+            self._log_once(symbol, f"{symbol}: whether it rolled is not known: {error}")
+            return
+        async with self._changing:
+            opened = self._opened.get(symbol)
+            before = self._feed.contracts.get(lane)
+            if opened is None or opened.lane is not lane or before is None:
+                return
+            if before.contract_id != contract.contract_id:
+                await self._feed.roll(lane, contract)
+
+    def _refuse_twice(self, symbol: str, contract: Contract) -> None:
+        """Two rings for one contract would each get half of the messages."""
+        for lane, other in self._feed.contracts.items():
+            if other.contract_id == contract.contract_id and lane.settings.symbol != symbol:
+                raise VenueRefusal(
+                    f"{symbol}.toml: its contract is {contract.contract_id}, which {lane.settings.symbol} has already:"
+                    " leave one of them out"
+                )
+
+    def _log_once(self, symbol: str, sentence: str) -> None:
+        if self._said.get(symbol) != sentence:
+            if len(self._said) >= SAID_ONCE:
+                self._said.clear()
+            self._said[symbol] = sentence
+            _log.warning("%s", sentence)
