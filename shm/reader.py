@@ -183,6 +183,7 @@ class Market:
         self._instruments.clear()
 
     def _viewed(self) -> AccountView:
+        self._presence.require_open()
         if self._account is None:
             try:
                 self._account = AccountView(self._presence)

@@ -368,8 +368,8 @@ class Supervisor:
         if now.quarantine != role.quarantine:
             symbol, sequence = now.quarantine[-1]
             self._report.say("quarantined", role=name, symbol=symbol, sequence=sequence)
-            pid, why = role.pid, now.last_end
-            self._memory.events.say(EventKind.QUARANTINE, symbol, who="worker", pid=pid, why=why, sequence=sequence)
+            who, why = role.part.value, now.last_end
+            self._memory.events.say(EventKind.QUARANTINE, symbol, who=who, why=why, sequence=sequence)
         if role.part is Part.SERVER:
             self._bury_server()
         if child is self._idle_engine:
@@ -401,9 +401,9 @@ class Supervisor:
                 os.waitpid(pid, 0)
 
     def _note(self, kind: EventKind, role: Role, **said: Any) -> None:
-        """An event of a role's, for readers: of a worker one for each of its instruments."""
-        started = self._started.get(role.name)
-        for symbol in [each.symbol for each in started.symbols] if started else [""]:
+        """An event of a role's, for readers: of each instrument that it works for, or of the engine as a whole."""
+        process = self._started.get(role.name) or self._processes.get(role.name)
+        for symbol in [each.symbol for each in process.symbols] if process else [""]:
             self._memory.events.say(kind, symbol, who=role.part.value, pid=role.pid, **said)
 
     # ── looking and telling ───────────────────────────────────────────────────────────────────────────────
