@@ -63,6 +63,9 @@ def _kept(name: str, lock: Path) -> Iterator[tuple[Path, bool]]:
     whole = folder / "whole"
     with open(KEPT / f"{name}.lock", "w") as queue:
         fcntl.flock(queue, fcntl.LOCK_EX)
+        for outdated in KEPT.glob(f"{name}-*"):
+            if outdated != folder:
+                shutil.rmtree(outdated, ignore_errors=True)
         yield folder, whole.exists()
         whole.touch()
 
