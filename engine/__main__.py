@@ -21,7 +21,8 @@ from typing import BinaryIO, Final
 import numpy as np
 import uvloop
 
-from shm import layout, segment
+from shm import account_rows, layout, segment
+from shm.account_rows import AccountWriter
 from shm.errors import LayoutError
 from shm.layout import Kind, Reason, Words
 from shm.life import AlreadyHeld, LifeLock, end_with
@@ -32,6 +33,7 @@ from .cache import Caches
 from .clock import TICK_NS, Clock
 from .config import ConfigError, Settings, SymbolSettings, credentials
 from .feeds import projectx
+from .feeds.account import AccountFeed
 from .feeds.gateway import Gateway
 from .feeds.socket import Feed
 from .http import HttpPool, VenueRefusal
@@ -67,7 +69,7 @@ def read_job(stream: BinaryIO) -> Job:
     if not isinstance(job["folder"], str):
         raise ConfigError(f"{_SOURCE}: folder must be text: start it with scripts/launch")
     settings = Settings.from_json(job["settings"], _SOURCE)
-    if not settings.venue.api_url or not settings.venue.market_hub_url:
+    if not settings.venue.api_url or not settings.venue.market_hub_url or not settings.venue.user_hub_url:
         raise ConfigError(f"{_SOURCE}: the venue has no address: start it with scripts/launch")
     return Job(settings, job["generation"], Path(job["folder"]), job["supervisor_pid"])
 
@@ -97,6 +99,7 @@ def warm() -> None:
     ring.clock()
     lane.say(Reason.STARTING)
     RingWriter(words, 1, bell=np.zeros(layout.WORDS_A_LINE, layout.WORDS)).publish()
+    account_rows.warm()
 
 
 async def run(job: Job) -> None:
@@ -116,6 +119,11 @@ async def run(job: Job) -> None:
         segments.append(segment.attach(path, Kind.RING, writable=True, generation=job.generation, symbol=symbol.symbol))
         ring = RingWriter(segments[-1].array("words"), job.generation, bell=bells.get(symbol.process))
         lanes.append(Lane(symbol, ring))
+    writer = None
+    if job.settings.venue.account:
+        segments.append(segment.attach(here / "account", Kind.ACCOUNT, writable=True, generation=job.generation))
+        changed = segment.attach(here / "changed", Kind.CHANGED, writable=True, generation=job.generation)
+        writer = AccountWriter(segments[-1].array, changed.array("words"))
     for attached in segments:
         attached.claim()
 
@@ -127,15 +135,20 @@ async def run(job: Job) -> None:
         hub_url = job.settings.venue.market_hub_url
         feed = Feed(job.settings.feed, hub_url, pool, gateway, router, lanes, page, boottime_ns, _report_streaming)
         feeding = loop.create_task(feed.run())
-        ticking = loop.create_task(keep_time(clock, pool, gateway.caches, page))
+        tasks = [feeding, loop.create_task(keep_time(clock, pool, gateway.caches, page))]
+        if writer is not None:
+            venue = job.settings.venue
+            where = venue.user_hub_url, venue.account_name
+            view = AccountFeed(job.settings.feed, *where, pool, gateway, writer, boottime_ns, time.time_ns)
+            tasks.append(loop.create_task(view.run()))
         loop.add_signal_handler(signal.SIGTERM, feeding.cancel)
         try:
-            await asyncio.wait([feeding, ticking], return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            feeding.cancel()
-            ticking.cancel()
-            await asyncio.wait([feeding, ticking])
-    for task in (feeding, ticking):
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+    for task in tasks:
         if not task.cancelled():
             task.result()
 

@@ -144,6 +144,12 @@ class VenueSettings:
     user_name: str = text(
         "", "printable text of at most 512 characters", lambda value: value == "" or _is_secret(value)
     )
+    account: bool = flag(False)  # view the account (orders, positions, fills, balance), read only
+    # which one, as the venue names it; without a name the first that is active
+    account_name: str = text(
+        "", "printable text of at most 512 characters", lambda value: value == "" or _is_secret(value)
+    )
+    user_hub_url: str = text("", "an https:// or wss:// address (http:// or ws:// only on this machine)", _is_hub_url)
 
 
 @dataclass(frozen=True, slots=True)
@@ -227,10 +233,10 @@ class Settings:
 
     def at_simulator(self, url: str, user_name: str) -> "Settings":
         """The same settings, once the simulator's address and its user are known."""
-        venue = {
-            "name": self.venue.name,
+        venue = dataclasses.asdict(self.venue) | {
             "api_url": f"{url}/api",
             "market_hub_url": f"{url}/hubs/market",
+            "user_hub_url": f"{url}/hubs/user",
             "user_name": user_name,
         }
         return dataclasses.replace(self, venue=_read_table(VenueSettings, venue, "the simulator", "venue."))
@@ -240,6 +246,7 @@ PROJECTX: Final = VenueSettings(
     name="projectx",
     api_url="https://api.topstepx.com/api",
     market_hub_url="https://rtc.topstepx.com/hubs/market",
+    user_hub_url="https://rtc.topstepx.com/hubs/user",
 )
 
 
@@ -359,8 +366,13 @@ def _venue(given: VenueSettings, name: str | None, source: str) -> VenueSettings
     """The venue with its addresses: ProjectX has some, the simulator's are found when it starts."""
     if name is not None:
         given = _read_table(VenueSettings, dataclasses.asdict(given) | {"name": name}, "the command line", "venue.")
+    if given.account_name and not given.account:
+        raise ConfigError(
+            f"{source}: venue.account_name is set, but venue.account is not true, so no account is viewed: set it, or"
+            " leave the name out"
+        )
     if given.name == "simulator":
-        for key in ("api_url", "market_hub_url"):
+        for key in ("api_url", "market_hub_url", "user_hub_url"):
             if value := getattr(given, key):
                 raise ConfigError(
                     f"{source}: venue.{key} is {_shown(value)}, but the simulator picks its own address:"
@@ -371,6 +383,7 @@ def _venue(given: VenueSettings, name: str | None, source: str) -> VenueSettings
         given,
         api_url=given.api_url or PROJECTX.api_url,
         market_hub_url=given.market_hub_url or PROJECTX.market_hub_url,
+        user_hub_url=given.user_hub_url or PROJECTX.user_hub_url,
     )
 
 

@@ -86,6 +86,10 @@ def examine(segment: Segment) -> Report:
         groups.append(("engine", rows))
     elif segment.kind == Kind.BELL:
         groups.append(("bell", (("rings", f"{segment.array('words')[0]:,}"),)))
+    elif segment.kind == Kind.ACCOUNT:
+        account, fault = _published_account(segment)
+        groups += [("account", tuple(_account(segment, account))), ("counters", tuple(_account_counters(account)))]
+        checks.append(Check("the newest publication: in the bounds of its tables", fault))
     else:
         groups.append(("changed", (("wakes", f"{segment.array('words')[0]:,}"),)))
     return Report(f"{segment.path}", tuple(groups), tuple(checks))
@@ -324,6 +328,47 @@ def _rows_check(
     order = np.lexsort([held[key] for key in reversed(tuple(keys))])
     fault = "" if (order == np.arange(len(held))).all() else "rows out of order"
     return Check(f"{name}: {count:,} rows written, {len(held):,} held", fault)
+
+
+# ── the account ───────────────────────────────────────────────────────────────────────────────────────────
+
+
+def _published_account(segment: Segment) -> tuple[np.void | None, str]:
+    """The newest ACCOUNT row, copied whole, and what is wrong with it; None while nothing is published."""
+    cells, control = segment.array("cells"), segment.array("control")
+    for _ in range(RETRIES):
+        number = int(control[layout.PUBLISHED])
+        if number == 0:
+            return None, ""
+        cell = cells[number % layout.ACCOUNT_CELLS].copy()
+        if int(cell["end"]) == number and int(cells[number % layout.ACCOUNT_CELLS]["begin"]) == number:
+            room = {"n_orders": layout.MAX_ORDERS, "n_positions": layout.MAX_POSITIONS, "n_fills": layout.MAX_FILLS}
+            wrong = [f"{name} = {cell[name]:,}" for name, most in room.items() if not 0 <= cell[name] <= most]
+            return cell, ", ".join(wrong)
+    return None, "no cell is whole"
+
+
+def _account(segment: Segment, account: np.void | None) -> Iterator[tuple[str, str]]:
+    control = segment.array("control")
+    yield "published", f"{control[layout.PUBLISHED]:,}"
+    if account is None:
+        yield "state", "syncing: waiting for the first snapshot"
+        return
+    yield "state", f"{_name(State, int(account['state']))}{_after(_reason(int(account['reason'])))}"
+    yield "since", _wall(int(account["since_wall_ns"]))
+    age_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - int(control[layout.THROUGH_NS])
+    yield "engine heard", f"{age_ns / 1e9:,.3f} s ago"
+    if account["account_id"]:
+        yield "account", f"{bytes(account['name']).decode(errors='replace')}  id {account['account_id']}"
+        yield "balance", f"{account['balance_e9'] / layout.E9:,.2f}"
+        yield "can trade", "yes" if account["can_trade"] else "no"
+    for name in ("orders", "positions", "fills"):
+        yield name, f"{account[f'n_{name}']:,}, and {account[f'unlisted_{name}']:,} without room"
+
+
+def _account_counters(account: np.void | None) -> Iterator[tuple[str, str]]:
+    for name in ("connects", "syncs", "events", "refused", "ignored") if account is not None else ():
+        yield name, f"{account[name]:,}"  # type: ignore[index]
 
 
 def _name(kind: type[State] | type[Source], value: int) -> str:

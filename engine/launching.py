@@ -119,7 +119,8 @@ def _login(settings: Settings, options: argparse.Namespace, environ: Mapping[str
     if settings.venue.name != "simulator" or environ.get(KEY_VARIABLE):
         return config.credentials(settings.venue, environ)
     # Whoever connects to a simulator alone has to know its key, and nobody has to know that of an engine's own.
-    key = "simulator" if options.simulator_only else secrets.token_urlsafe(24)
+    # project-x-py takes no key of less than ten characters.
+    key = "simulator-key" if options.simulator_only else secrets.token_urlsafe(24)
     return Credentials(environ.get(USER_VARIABLE) or "simulator", key)
 
 
@@ -202,6 +203,8 @@ def report(outcome: Outcome, *, as_json: bool, command: str) -> int:
         text = drawn.get().rstrip("\n")
     shown = _show(text, command)
     found = failures(outcome.results)
+    if outcome.trouble:
+        found.append(f"no book was ever live: {outcome.trouble}")
     for sentence in found:
         complain(command, sentence)
     return 0 if shown and not found else 1

@@ -26,6 +26,7 @@ MAX_OWED_S = 0.5  # looks that a busy machine delayed are made up for, but not m
 SETTLE_LIMIT_S = 20.0
 LEAST_LOOK_S = 0.5  # a flow may be over before the first look; what it left is looked at for so long
 DRAIN_LIMIT_S = 10.0
+PATIENCE_S = 5.0  # without any live book: then what does not work is said
 QUIET_S = 0.3  # nothing arrived for so long: the sockets are empty too
 POLL_S = 0.02
 MAX_WAIT_S = 0.05  # a signal is seen within that, and so is the moment at which all is live
@@ -69,6 +70,7 @@ class Outcome:
     results: list[Result]
     seconds: float
     offered_entries_per_s: float | None
+    trouble: str = ""  # why no book was live at any time, in the engine's words
 
 
 def wait_until_ready(engine: Supervised, ending: Ending, screen: Screen) -> dict[str, Any] | None:
@@ -132,7 +134,7 @@ class Run:
         truth_folder = ready["truth_folder"]
         self._judge = Judge(self._market, truth_folder) if truth_folder else None
         self._began_s = time.monotonic()
-        self._settled = False
+        self._settled = self._was_live = self._was_told = False
 
     def look(self, ending: Ending) -> None:
         """Show and judge until the end is wanted, the time over or the flow sent. Raises Failed if the engine fails.
@@ -167,7 +169,8 @@ class Run:
             self._drain(ending)
             self._judge.finish()
             verdicts = {symbol: _verdict(counts) for symbol, counts in self._judge.counts.items()}
-        return Outcome(self._observer.results(states, verdicts), seconds, offered)
+        trouble = "" if self._was_live else self._engine.last_warning()
+        return Outcome(self._observer.results(states, verdicts), seconds, offered, trouble)
 
     def _draw(self, now_s: float) -> None:
         if self._judge:
@@ -176,8 +179,14 @@ class Run:
         self._screen.show(heading, self._observer.rows(now_s))
 
     def _settle(self, now_s: float) -> None:
-        """Begin to count the time when all books are live for the first time."""
-        if all(status.live for status in self._observer.statuses().values()):
+        """Begin to count the time when all books are live for the first time; say so if none is for long."""
+        live = [status.live for status in self._observer.statuses().values()]
+        self._was_live = self._was_live or any(live)
+        if not self._was_live and not self._was_told and now_s - self._began_s > PATIENCE_S:
+            self._was_told = True
+            if trouble := self._engine.last_warning():
+                self._screen.note(f"no book is live yet: {trouble}")
+        if all(live):
             self._settled = True
             self._began_s = now_s
 

@@ -18,6 +18,7 @@ from .config import KEY_VARIABLE, USER_VARIABLE, Credentials
 
 STOP_LIMIT_S = 30.0  # the supervisor gives each of its parts 3 s and then kills it
 MAX_LINE_BYTES = 1 << 20
+LOG_TAIL_BYTES = 1 << 14
 
 TOP = Path(__file__).resolve().parent.parent  # `python -m` finds the three packages from here, wherever we were called
 
@@ -33,6 +34,7 @@ class Supervised:
         own = dict(environ) | {USER_VARIABLE: credentials.user_name, KEY_VARIABLE: credentials.api_key}
         own["OPENBLAS_NUM_THREADS"] = "1"  # importing numpy starts threads otherwise, and the supervisor has one
         with open(log_file, "ab", opener=lambda path, flags: os.open(path, flags, 0o600)) as log:
+            self._log_begins = os.fstat(log.fileno()).st_size
             # A session of its own: a Ctrl-C at the terminal is for launch to act on, and to act in order.
             self._process = subprocess.Popen(
                 [sys.executable, "-m", "engine.supervisor"],
@@ -81,6 +83,16 @@ class Supervised:
                 raise ValueError("the supervisor wrote a line that never ends")
             found += [json.loads(line) for line in lines if line]
         return found
+
+    def last_warning(self) -> str:
+        """What its log says last of a thing that did not work; empty if all did since the start, or it is long ago."""
+        try:
+            with open(self.log_file, "rb") as log:
+                log.seek(max(self._log_begins, os.fstat(log.fileno()).st_size - LOG_TAIL_BYTES))
+                lines = log.read(LOG_TAIL_BYTES).decode(errors="replace").splitlines()
+        except OSError:
+            return ""
+        return next((line.partition(" WARNING ")[2] for line in reversed(lines) if " WARNING " in line), "")
 
     def stop(self) -> list[dict[str, Any]]:
         """End the engine: SIGTERM, which ends it part by part, then a limit. Its last events."""

@@ -40,7 +40,7 @@ class Row:
     latency_us: tuple[float, float] | None  # p50 and p99, receive to publish, since the start
     dropped: int
     resyncs: int
-    uss_mib: float | None
+    uss_mib: float | None  # of a shared process an equal part
 
 
 @dataclass(frozen=True, slots=True)

@@ -8,7 +8,8 @@ from .platform_check import refusal
 if _refusal := refusal(platform.system(), platform.machine(), sys.version_info[:2]):
     raise ImportError(_refusal)
 
-from .errors import LayoutError, NoEngine, Overrun, ShardbookError, Stale, UnknownSymbol, WriterGone
+from .account_values import Account, Fill, Order, Position
+from .errors import LayoutError, NoAccount, NoEngine, Overrun, ShardbookError, Stale, UnknownSymbol, WriterGone
 from .layout import BUY, SELL, State
 from .reader import BookView, Instrument, Market, attach
 from .stream import Quotes, Tape
@@ -18,15 +19,20 @@ from .watch import Watch
 __all__ = [
     "BUY",
     "SELL",
+    "Account",
     "Book",
     "BookView",
     "Change",
+    "Fill",
     "Gap",
     "Instrument",
     "LayoutError",
     "Market",
+    "NoAccount",
     "NoEngine",
+    "Order",
     "Overrun",
+    "Position",
     "Quote",
     "Quotes",
     "Session",

@@ -3,6 +3,7 @@
 ShardbookError
 ├── NoEngine        nothing is published under that name
 ├── UnknownSymbol   an engine is there, but it does not carry that instrument
+├── NoAccount       an engine is there, but it views no account
 ├── Stale           the data is not live, and live data was asked for
 ├── Overrun         the writer lapped what was being read: read it again
 ├── WriterGone      the engine that was attached to has ended
@@ -20,6 +21,10 @@ class NoEngine(ShardbookError):
 
 class UnknownSymbol(ShardbookError, LookupError):
     """The engine carries no instrument of that name; the message offers near ones."""
+
+
+class NoAccount(ShardbookError, LookupError):
+    """The engine runs without `account = true`; the message says where to set it."""
 
 
 class Stale(ShardbookError):

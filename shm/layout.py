@@ -11,6 +11,7 @@ A folder holds one engine:   <root>/shardbook-<uid>/<name>/
     g<generation>/engine                                the engine's own counters
     g<generation>/changed                               one wake-up word for "anything changed"
     g<generation>/<PROCESS>.bell                        one wake-up word for a worker of several rings: engine → worker
+    g<generation>/account                               the account, if it is viewed:  engine → readers
 
 Every segment
     0        128                  512                              8192
@@ -41,6 +42,11 @@ Book segment (all of it written by the worker)
     slots     SLOT[2], then LEVEL[2, 2, max_depth]: the checkpoints, best last
     tape      TRADE[tape_rows];   quotes  QUOTE[quote_rows]
 
+Account segment (all of it written by the engine, and there only with `account = true`)
+    control   line 0 published · 1 through: the engine's last sign of life · 2 wake · 5 wake-up notes, as a book's
+    cells     ACCOUNT[ACCOUNT_CELLS], and for each ORDER[MAX_ORDERS], POSITION[MAX_POSITIONS], FILL[MAX_FILLS],
+              oldest first; how many of them count is in the cell
+
 A cell is written so: begin = n, the body, end = n, then `published` = n (release); cell n lies at n mod CELLS.
 A reader takes n from `published`, copies, and is right if `begin` still says n. A checkpoint slot is whole when
 begin == end; of two whole ones the larger is the newer. A broadcast row n lies at n mod rows; the writer raises
@@ -55,7 +61,7 @@ import numpy as np
 import numpy.typing as npt
 
 MAGIC = b"SHARDBK\0"
-LAYOUT_VERSION = 1
+LAYOUT_VERSION = 2
 
 HEADER_BYTES = 8192
 DESCRIPTION_OFFSET = 512
@@ -71,6 +77,7 @@ class Kind(IntEnum):
     ENGINE = 3
     CHANGED = 4
     BELL = 5
+    ACCOUNT = 6
 
 
 HEADER = np.dtype(
@@ -352,6 +359,108 @@ WAKE_OWED = WAKE_NS + 2
 LATENCY = 16 * WORDS_A_LINE  # receive-to-publish counts, four steps an octave of nanoseconds
 LATENCY_STEPS = 192
 
+# ── the account ───────────────────────────────────────────────────────────────────────────────────────────
+
+# Prices and money are whole numbers of 10^-9, whatever the tick: NO_VALUE where the venue says nothing.
+E9 = 10**9
+NO_VALUE = -(1 << 62)
+MAX_ACCOUNT_AGE_NS = 1_000_000_000  # of `through`: beyond it the account is not live, whatever its state says
+
+ACCOUNT_CELLS = 4  # it changes at the pace of fills
+MAX_ORDERS = 256
+MAX_POSITIONS = 64
+MAX_FILLS = 512  # the newest
+
+ACCOUNT = np.dtype(
+    [
+        (name, "<i8")
+        for name in (
+            "begin",
+            "end",
+            "publish_ns",  # CLOCK_BOOTTIME
+            "state",  # a State
+            "reason",  # a Reason
+            "since_ns",  # CLOCK_BOOTTIME of the publication that brought this state
+            "since_wall_ns",  # CLOCK_REALTIME of the same
+            "synced_ns",  # CLOCK_BOOTTIME of the last whole answer of the venue; 0: there was none
+            "account_id",  # 0: not known yet
+            "balance_e9",
+            "can_trade",
+            "n_orders",  # rows that count, here: orders that are working,
+            "n_positions",  # positions that are open,
+            "n_fills",  # and fills, each once
+            "unlisted_orders",  # those that are there and for which a cell has no room
+            "unlisted_positions",
+            "unlisted_fills",
+            "connects",  # tries to reach the user hub
+            "syncs",  # whole answers of the venue that were taken
+            "events",  # of the user hub that were taken
+            "refused",  # messages, and rows of them, that could not be read
+            "ignored",  # that could: another account, an older state, an event we know nothing of
+        )
+    ]
+    + [("name", "S64"), ("spare", "<i8", (2,))]
+)
+
+ORDER = np.dtype(
+    [
+        ("order_id", "<i8"),
+        ("created_ns", "<i8"),  # the venue's clock
+        ("updated_ns", "<i8"),  # the same; 0: it did not say
+        ("status", "<i8"),  # the venue's numbers: ORDER_STATUS
+        ("type", "<i8"),  # ORDER_TYPE
+        ("side", "<i8"),  # BUY or SELL
+        ("size", "<i8"),
+        ("filled", "<i8"),
+        ("limit_e9", "<i8"),
+        ("stop_e9", "<i8"),
+        ("filled_e9", "<i8"),  # the mean of its fills
+        ("tick_e9", "<i8"),  # the contract's increment; 0: not known
+        ("contract", "S64"),
+        ("tag", "S128"),
+    ]
+)
+
+POSITION = np.dtype(
+    [
+        ("position_id", "<i8"),
+        ("created_ns", "<i8"),
+        ("size", "<i8"),  # above 0 long, below 0 short
+        ("average_e9", "<i8"),
+        ("contract", "S64"),
+    ]
+)
+
+FILL = np.dtype(
+    [
+        ("fill_id", "<i8"),
+        ("order_id", "<i8"),
+        ("created_ns", "<i8"),
+        ("price_e9", "<i8"),
+        ("profit_e9", "<i8"),  # NO_VALUE: it opened
+        ("fees_e9", "<i8"),
+        ("side", "<i8"),  # BUY or SELL
+        ("size", "<i8"),
+        ("voided", "<i8"),
+        ("tick_e9", "<i8"),
+        ("contract", "S64"),
+    ]
+)
+
+# The venue's words for its numbers (the OpenAPI document of the gateway), by number.
+ORDER_STATUS = (
+    "none",
+    "open",
+    "filled",
+    "cancelled",
+    "expired",
+    "rejected",
+    "pending",
+    "pending cancellation",
+    "suspended",
+)
+ORDER_TYPE = ("unknown", "limit", "market", "stop limit", "stop", "trailing stop", "join bid", "join ask")
+
 # ── the engine's page ─────────────────────────────────────────────────────────────────────────────────────
 
 # One line each, all written by the engine; after them FEED_LINES is free for later venues.
@@ -458,6 +567,16 @@ def bell_regions() -> Regions:
     return _pack(("words", WORDS, (WORDS_A_LINE,)))
 
 
+def account_regions() -> Regions:
+    return _pack(
+        ("control", WORDS, (CONTROL_BYTES // 8,)),
+        ("cells", ACCOUNT, (ACCOUNT_CELLS,)),
+        ("orders", ORDER, (ACCOUNT_CELLS, MAX_ORDERS)),
+        ("positions", POSITION, (ACCOUNT_CELLS, MAX_POSITIONS)),
+        ("fills", FILL, (ACCOUNT_CELLS, MAX_FILLS)),
+    )
+
+
 def total_bytes(regions: Regions) -> int:
     last = max(regions.values(), key=lambda region: region.offset)
     return last.offset + -(-last.nbytes // 4096) * 4096
@@ -504,6 +623,10 @@ NAMED_DTYPES: dict[str, np.dtype[np.void]] = {
     "SLOT": SLOT,
     "TRADE": TRADE,
     "QUOTE": QUOTE,
+    "ACCOUNT": ACCOUNT,
+    "ORDER": ORDER,
+    "POSITION": POSITION,
+    "FILL": FILL,
 }
 
 Words = npt.NDArray[np.int64]
@@ -514,6 +637,7 @@ assert HEADER.itemsize <= LINE_BYTES
 assert STATE.itemsize % 64 == 0 and CELL.itemsize % 64 == 0 and SLOT.itemsize % 64 == 0
 assert CELL.fields["state"][1] % 8 == 0  # type: ignore[index]
 assert TRADE.itemsize == QUOTE.itemsize == 64 and LEVEL.itemsize == 16
+assert ACCOUNT.itemsize % 64 == 0 and (ACCOUNT.names or ())[:2] == ("begin", "end")
 assert (HEARTBEAT + WORDS_A_LINE) * 8 <= CONTROL_BYTES
 assert (LATENCY + LATENCY_STEPS) * 8 <= CONTROL_BYTES
 assert len(ENGINE_WORDS) * LINE_BYTES <= ENGINE_BYTES

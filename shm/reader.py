@@ -19,6 +19,8 @@ import numpy.typing as npt
 
 from . import page as pages
 from . import session as sessions
+from .account import AccountView
+from .account_values import Account
 from .errors import Overrun, Stale, WriterGone
 from .follow import Follower, boottime_ns, find
 from .layout import CELL, CELLS, LEVEL, NO_BOUND, SLOT, Rows, State
@@ -78,6 +80,7 @@ class Market:
     def __init__(self, presence: Presence) -> None:
         self._presence = presence
         self._instruments: dict[str, Instrument] = {}
+        self._account: AccountView | None = None
 
     def __enter__(self) -> "Market":
         return self
@@ -127,11 +130,45 @@ class Market:
         except FileNotFoundError:
             raise self._ended() from None
 
+    def account(self, *, allow_stale: bool = False) -> Account:
+        """The account: balance, working orders, open positions, fills. Raises Stale unless live or `allow_stale`.
+
+        Live means: it is level with the venue as of the last event, and the engine was heard of within a second.
+        Raises NoAccount when the engine runs without `account = true`.
+        """
+        return self._viewed().read(allow_stale=allow_stale)
+
+    def wait_account(self, timeout_s: float) -> bool:
+        """Block until the account was published anew since the last such wait; False after `timeout_s`.
+
+        The first call counts from the first look at the account. Goes on with a new generation; raises NoAccount,
+        and WriterGone when the engine has ended and none takes its place.
+        """
+        return self._viewed().wait(timeout_s)
+
+    async def wait_account_async(self, timeout_s: float) -> bool:
+        """As `wait_account`, awaited: the event loop goes on."""
+        return await self._viewed().wait_async(timeout_s)
+
     def close(self) -> None:
         """Unmap everything. Later reads raise ValueError; values that were read stay good."""
+        if self._account is not None:
+            self._account.close()
         for instrument in self._instruments.values():
             instrument._follower.page.close()
         self._instruments.clear()
+
+    def _viewed(self) -> AccountView:
+        if self._account is None:
+            try:
+                self._account = AccountView(self._presence)
+            except FileNotFoundError:
+                self._presence.look(boottime_ns())  # its file is gone: perhaps there is a new generation
+                try:
+                    self._account = AccountView(self._presence)
+                except FileNotFoundError:
+                    raise self._ended() from None
+        return self._account
 
     def _map(self, symbol: str) -> Follower:
         try:

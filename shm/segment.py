@@ -282,6 +282,8 @@ def _laid_out(kind: Kind, described: Regions) -> Regions:
         )
     if kind == Kind.BELL:
         return layout.bell_regions()
+    if kind == Kind.ACCOUNT:
+        return layout.account_regions()
     return layout.engine_regions() if kind == Kind.ENGINE else layout.changed_regions()
 
 

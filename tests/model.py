@@ -64,8 +64,8 @@ def decode(message: str, contract: str, price_decimals: int = 9, size_decimals: 
     """
     try:
         top = json.loads(message, parse_float=_double, parse_constant=_refuse_constant)
-    except ValueError:
-        raise Refused("not JSON") from None
+    except (ValueError, RecursionError):
+        raise Refused("not JSON, or too deep") from None
     if not isinstance(top, dict) or not _whole(top.get("type")) or top["type"] != 1:
         raise Refused("not an invocation")
     target, arguments = top.get("target"), top.get("arguments")

@@ -1,1 +1,1 @@
-"""One process an instrument: it takes records from its ring and keeps the book. Imports `shm`, never `engine`."""
+"""A process for an instrument, or for some: it takes records from the ring and keeps the book. Imports `shm` alone."""

@@ -189,7 +189,8 @@ class Worker:
         message = bytes(self._chunks)
         self._chunks = bytearray()
         memory, state = self.memory, self.memory.state
-        data = np.frombuffer(message + bytes(_PAD_BYTES), np.uint8)
+        # Of a bytearray, because a read-only array is another type: the kernel would be compiled for it here.
+        data = np.frombuffer(bytearray(message + bytes(_PAD_BYTES)), np.uint8)
         scales = state["price_scale"][0], state["size_scale"][0]
         n = decode(data, 0, len(message), memory.contract, len(memory.contract), *scales, memory.rows, memory.header)
         if n < 0:
@@ -257,6 +258,7 @@ def warm() -> None:
     memory = recover(map_memory(Plain(ring), Plain(book), Plain(changed)))  # type: ignore[arg-type]
     memory.notes[pump.BATCH_MAX_FRAMES] = 1
     pump.serve(memory)
+    pump.pump(memory)  # also where `serve` has it inside: it is called alone at the end, and is loaded alone
     pump.finish_refused(memory, False)
     pump.finish_set_aside(memory)
     pump.take_stamps(memory)

@@ -6,6 +6,7 @@ false, and the codes mean something else at each endpoint (OpenAPI document of t
 What the venue sends is bounded and checked before it is used.
 """
 
+import asyncio
 import base64
 import binascii
 import logging
@@ -21,6 +22,7 @@ import orjson
 from ..cache import Caches
 from ..config import CONTRACT_ID, FRONT, Credentials, SymbolSettings
 from ..http import HttpPool, Unauthorised, VenueError, VenueRefusal, said
+from ..retry import is_read
 
 MAX_TOKEN_CHARACTERS: Final = 8192
 MAX_CONTRACTS: Final = 10_000
@@ -83,6 +85,8 @@ class Gateway:
         self.caches = Caches()
         self._token = ""
         self._renew_s = 0.0
+        self._turn = asyncio.Lock()  # two feeds that begin at once log in once
+        self.renewals = 0  # tokens taken so far: who opened a socket with one sees by it that it is an old one
 
     def __repr__(self) -> str:
         return f"Gateway({self._url}, {self._user.user_name})"
@@ -106,16 +110,32 @@ class Gateway:
 
     async def token(self) -> str:
         """A token that is good for five more minutes. Raises VenueError, VenueRefusal for a wrong name or key."""
-        if self.must_renew:
-            await self._validate()
-        if not self._token:
-            await self._login()
-        return self._token
+        async with self._turn:
+            if self.must_renew:
+                await self._validate()
+            if not self._token:
+                await self._login()
+            return self._token
 
     async def accounts(self) -> int:
         """How many accounts this user can see."""
         answer = await self._ask("/Account/search", {"onlyActiveAccounts": True})
         return len(_list_of(answer, "accounts"))
+
+    async def rows(self, path: str, body: dict[str, object], key: str) -> list[Any]:
+        """The list `key` of the answer to a read, its rows unchecked. Raises VenueError; ValueError for no read.
+
+        This is the only way from the account view to the venue, so it can place, change or cancel nothing.
+        """
+        if not is_read(path):
+            raise ValueError(f"{path} is not among the requests that only read")
+        return _list_of(await self._ask(path, body), key)
+
+    async def tick_e9(self, contract_id: str) -> int:
+        """The tick size of any contract, in 10^-PRICE_SCALE; kept as all contracts are. Raises VenueError."""
+        if not CONTRACT_ID.fullmatch(contract_id):
+            raise VenueError("that is no contract")
+        return (await self.contract(SymbolSettings(contract_id, contract_id))).price_increment
 
     async def contract(self, settings: SymbolSettings) -> Contract:
         """The contract of an instrument. Raises VenueRefusal if the venue has none.
@@ -214,6 +234,7 @@ class Gateway:
         if not token.isascii() or not token.isprintable() or " " in token:
             raise VenueError("the venue sent a token with letters that no token has")
         self._token = token
+        self.renewals += 1
         now_s = self._now_s()
         life_s = ends_s(token, now_s) - now_s
         self._renew_s = now_s + max(life_s - RENEW_BEFORE_S, life_s / 2)  # a short-lived one is not renewed at once

@@ -78,7 +78,8 @@ def decide(watched: Watched, limits: Limits, now_ns: int, seen: Seen) -> Decisio
         watched = replace(watched, answered=True)
     if seen.failed or (not watched.answered and now_ns - watched.asked_ns >= limits.timeout_ns):
         return Decision(Action.RECONNECT, Reason.RESYNC, watched)
-    if seen.frozen:
+    frozen = seen.frozen and watched.answered  # else the cure is under way, and has its own limit
+    if frozen:
         if watched.froze_ns and now_ns - watched.froze_ns < FORGIVEN_AFTER_NS:
             return Decision(Action.RECONNECT, Reason.SILENCE, watched)
         watched = replace(watched, froze_ns=now_ns)
@@ -86,10 +87,10 @@ def decide(watched: Watched, limits: Limits, now_ns: int, seen: Seen) -> Decisio
         watched = replace(watched, active_ns=now_ns)
     if watched.attempts and now_ns - watched.asked_ns >= FORGIVEN_AFTER_NS:
         watched = replace(watched, attempts=0)
-    silent = seen.frozen or (watched.active_ns > 0 and now_ns - watched.active_ns >= limits.max_silence_ns)
+    silent = frozen or (watched.active_ns > 0 and now_ns - watched.active_ns >= limits.max_silence_ns)
     if seen.wanted == watched.wanted and not silent:
         return Decision(Action.WAIT, Reason.NONE, watched)
-    if watched.attempts and not seen.frozen and now_ns - watched.asked_ns < pause_ns(watched.attempts):
+    if watched.attempts and not frozen and now_ns - watched.asked_ns < pause_ns(watched.attempts):
         return Decision(Action.WAIT, Reason.NONE, watched)
     return Decision(
         Action.RESUBSCRIBE,

@@ -34,7 +34,7 @@ def supervise(job: Job, report: Report, signals: Signals) -> str:
         adopt_orphans()
         sweep(folder)
         generation = take_generation(job.settings.data_folder)
-        memory = Memory(folder, generation, job.settings.symbols)
+        memory = Memory(folder, generation, job.settings.symbols, account=job.settings.venue.account)
         return Supervisor(job, memory, report, signals, os.environ).run()
     finally:
         remove(folder, lock)

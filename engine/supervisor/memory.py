@@ -100,13 +100,18 @@ def _remove_contents(folder: Path) -> None:
 class Memory:
     """The segments of one generation, and the words of them that the supervisor looks at."""
 
-    def __init__(self, folder: Path, generation: int, symbols: tuple[SymbolSettings, ...]) -> None:
-        """Make all segments. Raises NoRoom, before anything is made if the sum is known not to fit."""
+    def __init__(
+        self, folder: Path, generation: int, symbols: tuple[SymbolSettings, ...], *, account: bool = False
+    ) -> None:
+        """Make all segments, that of an account if one is viewed.
+
+        Raises NoRoom, before anything is made if the sum is known not to fit.
+        """
         self.folder = folder
         self.generation = generation
         below = registry.generation_folder(folder, generation)
         below.mkdir(mode=0o700)
-        segment.check_room(below, needed_bytes(symbols))
+        segment.check_room(below, needed_bytes(symbols, account=account))
         for each in symbols:
             self._make(f"{each.symbol}.ring", Kind.RING, _ring_regions(each), each.symbol)
             self._make(f"{each.symbol}.book", Kind.BOOK, _book_regions(each), each.symbol)
@@ -115,6 +120,8 @@ class Memory:
                 self._make(f"{process.name}.bell", Kind.BELL, layout.bell_regions())
         self._make("engine", Kind.ENGINE, layout.engine_regions())
         self._make("changed", Kind.CHANGED, layout.changed_regions())
+        if account:
+            self._make("account", Kind.ACCOUNT, layout.account_regions())
         self._engine = self._look("engine", Kind.ENGINE)
         self._rings = {each.symbol: self._look(f"{each.symbol}.ring", Kind.RING, each.symbol) for each in symbols}
 
@@ -142,11 +149,12 @@ class Memory:
         return None
 
 
-def needed_bytes(symbols: tuple[SymbolSettings, ...]) -> int:
+def needed_bytes(symbols: tuple[SymbolSettings, ...], *, account: bool = False) -> int:
     """What all segments of one generation take."""
+    common = [layout.engine_regions(), layout.changed_regions(), *([layout.account_regions()] if account else [])]
     each = sum(layout.total_bytes(_ring_regions(one)) + layout.total_bytes(_book_regions(one)) for one in symbols)
     bells = sum(layout.total_bytes(layout.bell_regions()) for one in processes_of(symbols).values() if one.has_bell)
-    return each + bells + layout.total_bytes(layout.engine_regions()) + layout.total_bytes(layout.changed_regions())
+    return each + bells + sum(layout.total_bytes(regions) for regions in common)
 
 
 def _ring_regions(settings: SymbolSettings) -> Regions:

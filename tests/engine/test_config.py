@@ -227,9 +227,27 @@ def test_the_simulator_takes_no_address_until_it_runs(tmp_path: Path) -> None:
     assert "picks its own address" in engine_refusal(tmp_path, '[venue]\napi_url = "https://h/api"')
     found = load().at_simulator("http://127.0.0.1:5000", "someone")
     assert found.venue == VenueSettings(
-        "simulator", "http://127.0.0.1:5000/api", "http://127.0.0.1:5000/hubs/market", "someone"
+        name="simulator",
+        api_url="http://127.0.0.1:5000/api",
+        market_hub_url="http://127.0.0.1:5000/hubs/market",
+        user_hub_url="http://127.0.0.1:5000/hubs/user",
+        user_name="someone",
     )
     assert Settings.from_json(json.loads(json.dumps(found.to_json()))) == found
+
+
+def test_an_account_is_viewed_when_the_file_says_so(tmp_path: Path) -> None:
+    assert not load().venue.account
+    (tmp_path / "e.toml").write_text('[venue]\nname = "projectx"\naccount = true\naccount_name = "PRAC-1"')
+    venue = load(tmp_path / "e.toml").venue
+    assert (venue.account, venue.account_name) == (True, "PRAC-1")
+    assert venue.user_hub_url == "https://rtc.topstepx.com/hubs/user"
+    assert load(tmp_path / "e.toml", venue="simulator").at_simulator("http://127.0.0.1:1", "me").venue.account
+    assert "venue.account is 1, but it must be true or false" in engine_refusal(tmp_path, "[venue]\naccount = 1")
+    assert "venue.account is not true" in engine_refusal(tmp_path, '[venue]\naccount_name = "PRAC-1"')
+    wrong = '[venue]\nuser_hub_url = "https://h/hubs/user"'
+    assert "the simulator picks its own address" in engine_refusal(tmp_path, wrong)
+    assert "user_hub_url is" in engine_refusal(tmp_path, '[venue]\nuser_hub_url = "http://rtc.topstepx.com"')
 
 
 def test_an_argument_wins_over_the_file(tmp_path: Path) -> None:
@@ -288,7 +306,7 @@ FLAGS = {
     entry.name for kind in Settings.TABLES.values() for entry in dataclasses.fields(kind) if entry.default is False
 }
 WRONG: st.SearchStrategy[object] = st.one_of(
-    st.sampled_from([-1, 2**70, 1.5, True, None, [], {}, "\x00", "no\nsuch", "x" * 10_000]),
+    st.sampled_from([-2, 2**70, 1.5, True, None, [], {}, "\x00", "no\nsuch", "x" * 10_000]),
     st.lists(st.integers(), min_size=1, max_size=3),
 )
 

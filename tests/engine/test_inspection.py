@@ -267,3 +267,22 @@ def test_all_segments_of_a_running_engine(
     )
     assert inspection.main(["--name", "mine"]) == 0
     assert capsys.readouterr().out.count(": whole\n") == 2
+
+
+def test_an_account_is_printed_and_checked(tmp_path: Path) -> None:
+    segment = create(tmp_path / "account", Kind.ACCOUNT, layout.account_regions(), generation=GENERATION)
+    assert "waiting for the first snapshot" in inspection.render(inspection.examine(segment))
+    cell = segment.array("cells")[1]
+    cell["begin"] = cell["end"] = 1
+    cell["state"], cell["reason"] = State.STALE, Reason.DISCONNECTED
+    cell["account_id"], cell["name"], cell["balance_e9"] = 704, b"PRAC-1", 150_000 * layout.E9
+    cell["n_orders"], cell["unlisted_fills"], cell["refused"] = 2, 3, 1234
+    segment.array("control")[layout.PUBLISHED] = 1
+    text = inspection.render(inspection.examine(inspection.open_segment(segment.path)))
+    for part in ("stale: the venue's socket is down", "PRAC-1  id 704", "150,000.00", "0, and 3 without room", "1,234"):
+        assert part in text
+    assert ": whole" in text
+    cell["n_orders"] = layout.MAX_ORDERS + 1
+    assert _faults(segment) == ["n_orders = 257"]
+    cell["begin"] = 2
+    assert _faults(segment) == ["no cell is whole"]

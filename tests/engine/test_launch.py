@@ -159,6 +159,13 @@ def test_a_failure_is_said_on_stderr_and_in_the_status(capsys: pytest.CaptureFix
     assert printed.err == "scripts/launch: MNQ: 3 of 12,345 compared levels were wrong in a live book\n"
 
 
+def test_a_run_without_a_live_book_is_a_failure_in_the_engines_words(capsys: pytest.CaptureFixture[str]) -> None:
+    unmeasured = Outcome([replace(RESULT, verdict=None)], 20.0, None, "no login: nobody there")
+    assert report(unmeasured, as_json=True, command="scripts/launch") == 1
+    assert capsys.readouterr().err == "scripts/launch: no book was ever live: no login: nobody there\n"
+    assert report(replace(unmeasured, trouble=""), as_json=True, command="scripts/launch") == 0
+
+
 @pytest.mark.parametrize("as_json", [True, False])
 def test_a_reader_of_the_result_that_is_gone_is_one_sentence(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, as_json: bool

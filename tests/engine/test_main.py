@@ -24,6 +24,7 @@ from shm.layout import Kind, Reason, Record
 from shm.life import LifeLock, is_held
 from shm.registry import engine_folder, generation_folder, make_folder
 from shm.ring import KIND, PEEK_WORDS, SEQUENCE, peek
+from tests.engine.feeds.fake_account import FakeAccount
 from tests.engine.feeds.fake_venue import API_KEY, FakeVenue, until
 
 TOP = Path(__file__).parents[2]
@@ -165,6 +166,51 @@ def test_a_life_and_a_successor(shm_root: Path, engine_name: str) -> None:
             assert "Traceback" not in running.log
 
     with_venue(play)
+
+
+def test_an_account_is_viewed_beside_the_feed_and_ends_with_it(shm_root: Path, engine_name: str) -> None:
+    """The market data of one fake venue, the account of another, and a REST side that has both."""
+    folder = make_segments(engine_name)
+    here = generation_folder(folder, GENERATION)
+    made = {"changed": (Kind.CHANGED, layout.changed_regions()), "account": (Kind.ACCOUNT, layout.account_regions())}
+    for name, (kind, regions) in made.items():
+        segment.create(here / name, kind, regions, generation=GENERATION).close()
+    view = segment.attach(here / "account", Kind.ACCOUNT, generation=GENERATION)
+    states: list[tuple[int, int]] = []
+
+    def newest() -> tuple[int, int]:
+        cell = view.array("cells")[int(view.array("control")[layout.PUBLISHED]) % layout.ACCOUNT_CELLS]
+        return int(cell["state"]), int(cell["account_id"])
+
+    async def play(venue: FakeVenue) -> None:
+        async with FakeAccount() as broker:
+            broker.contracts = venue.contracts
+            whole = job(venue, folder)
+            told: Any = whole["settings"]
+            told["venue"] |= {
+                "account": True,
+                "api_url": f"{broker.url}/api",
+                "user_hub_url": f"{broker.url}/hubs/user",
+            }
+            venue.token = broker.token
+            running, reading = await start(whole)
+            await until(lambda: newest() == (layout.State.LIVE, 704), "the account is live", 60)
+            assert view.writer()[0] == running.process.pid
+            before_ns = int(view.array("control")[layout.THROUGH_NS])
+            await until(lambda: int(view.array("control")[layout.THROUGH_NS]) > before_ns, "a stamp")
+            assert running.process.returncode is None
+            running.process.send_signal(signal.SIGTERM)
+            await asyncio.wait_for(reading, 30)
+            assert await running.process.wait() == 0, running.log
+            states.append(newest())
+            assert "canary" not in running.log
+            # A wrong name ends the next one, with a sentence: nothing was known when it began.
+            segment.create(here / "account", Kind.ACCOUNT, layout.account_regions(), generation=GENERATION).close()
+            told["venue"] |= {"account_name": "nobody"}
+            assert "no active account 'nobody': there are PRAC-canary-1" in await refused(whole)
+
+    with_venue(play)
+    assert states == [(layout.State.CLOSED, 704)]
 
 
 def test_refusals(shm_root: Path, engine_name: str) -> None:

@@ -37,3 +37,18 @@ def test_stopping_it_at_once_is_fine(tmp_path: Path) -> None:
     engine.stop()
     assert not engine.running
     assert engine.events(0) == []
+
+
+def test_the_last_warning_is_one_of_this_start(tmp_path: Path) -> None:
+    (tmp_path / "log").write_text("10:00 engine WARNING of the run before\n")
+    engine = _refusing(tmp_path)
+    engine.stop()
+    assert engine.last_warning() == ""
+    with open(tmp_path / "log", "a") as log:
+        log.write("10:01 engine WARNING no login: first\n10:01 engine WARNING no login: second\n10:02 engine INFO x\n")
+    assert engine.last_warning() == "no login: second"
+    with open(tmp_path / "log", "a") as log:
+        log.write("10:03 engine INFO all is well again\n" * 1000)
+    assert engine.last_warning() == "", "that is long ago"
+    (tmp_path / "log").unlink()
+    assert engine.last_warning() == ""

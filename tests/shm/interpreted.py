@@ -107,7 +107,7 @@ def interpret(name: str, moments: Moments) -> Any:
         fetch_add=nothing,
     )
     compiled = ModuleType("shm.compiled")
-    compiled.__dict__["kernel"] = lambda function: function
+    compiled.__dict__.update(dict.fromkeys(("kernel", "kernel_part"), lambda function: function))
     module = ModuleType(f"shm.{name}")
     module.__dict__["__package__"] = "shm"
     path = folder / f"{name}.py"

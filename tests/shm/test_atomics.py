@@ -159,6 +159,17 @@ def test_publish_raises_the_tail_after_the_commit_slot_and_fences_before_it_look
     assert found == ["store release", "store release", "fence seq_cst", "load monotonic", "store release"]
 
 
+def test_words_at_an_address_are_the_memory_itself() -> None:
+    def change(address: int, count: int) -> int:
+        words = atomics.words_at(address, count)
+        atomics.store_release(words, 3, 7)
+        return len(words)
+
+    words = np.arange(8, dtype=np.int64)
+    assert compile_anew(change, types.intp, types.intp)(words.ctypes.data + 8, 5) == 5
+    assert words.tolist() == [0, 1, 2, 3, 7, 5, 6, 7]
+
+
 def test_loads_and_stores_reach_the_word_that_is_named() -> None:
     words = np.arange(8, dtype=np.int64)
     assert compile_anew(_load_acquire, WORDS)(words) == 3

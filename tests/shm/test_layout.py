@@ -19,6 +19,7 @@ SEGMENTS = [
     pytest.param(layout.engine_regions(), id="engine"),
     pytest.param(layout.changed_regions(), id="changed"),
     pytest.param(layout.bell_regions(), id="bell"),
+    pytest.param(layout.account_regions(), id="account"),
 ]
 
 # Who writes which control words: layout.py's drawing said again, name by name.
@@ -138,6 +139,7 @@ def test_six_instruments_with_everything_fit_in_56_mib() -> None:
     one = layout.total_bytes(layout.ring_regions(DEFAULT_RING_BYTES))
     one += layout.total_bytes(layout.book_regions(DEFAULT_LEVELS, DEFAULT_DEPTH))
     common = layout.total_bytes(layout.engine_regions()) + layout.total_bytes(layout.changed_regions())
+    common += layout.total_bytes(layout.account_regions())
     assert 6 * one + common <= 56 << 20
 
 

@@ -27,6 +27,7 @@ REGIONS = {
     Kind.ENGINE: layout.engine_regions(),
     Kind.CHANGED: layout.changed_regions(),
     Kind.BELL: layout.bell_regions(),
+    Kind.ACCOUNT: layout.account_regions(),
 }
 
 

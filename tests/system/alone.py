@@ -1,7 +1,6 @@
 """The simulator as a venue that knows no engine: a process of its own, with a truth folder of the test's own."""
 
 import hashlib
-import http.client
 import json
 import subprocess
 import sys
@@ -9,7 +8,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
-from urllib.parse import urlsplit
 
 from tests.system.running import STOP_LIMIT_S, TOP
 
@@ -45,17 +43,3 @@ def simulator(truth_folder: Path, symbols: tuple[str, ...], **changed: Any) -> I
         process.kill()
         process.wait()
         process.stdout.close()
-
-
-def order(url: str, what: str, **body: Any) -> dict[str, Any]:
-    """A control request with a body, to the simulator itself; its status."""
-    parts = urlsplit(url)
-    connection = http.client.HTTPConnection(parts.hostname or "", parts.port, timeout=10)
-    try:
-        connection.request("POST", f"/simulator/{what}", json.dumps(body))
-        answer = connection.getresponse()
-        assert answer.status == http.client.OK, (what, answer.status)
-        status: dict[str, Any] = json.loads(answer.read())
-    finally:
-        connection.close()
-    return status

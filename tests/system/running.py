@@ -2,6 +2,7 @@
 
 import json
 import os
+import select
 import signal
 import subprocess
 import sys
@@ -66,6 +67,20 @@ class Running:
 
         wait_for(there, START_LIMIT_S, "the engine is up")
         return found[0]
+
+    def next_error_line(self, limit_s: float) -> str:
+        """The next line that it says on stderr, the note on a first start's kernels left out."""
+        errors = self.process.stderr
+        assert errors is not None
+        found: list[str] = []
+
+        def said() -> bool:
+            if select.select([errors], [], [], 0)[0]:
+                found.append(without_compiling(errors.readline()))
+            return bool(found and found[-1])
+
+        wait_for(said, limit_s, "a line on stderr")
+        return found[-1]
 
     def stop(self) -> dict[str, Any]:
         """End it; the JSON summary. The exit status is in `status`, what it said in `errors`."""

@@ -4,76 +4,33 @@ One engine goes through all of them. After each one its books are live and exact
 that was delivered, and it is subscribed to everything once; at the end its whole run was exact.
 """
 
-import os
-import signal
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
-from engine.simulator.judge import Judge
 from shm.layout import REASON_TEXT, Reason
-from tests.conftest import ORPHAN_LIMIT_S, processes_of
-from tests.system.running import is_exact, running, wait_live
-from tests.system.watching import Stage
-from tests.waiting import wait_for
+from tests.system.staging import Going, Stage, staged
 
 SYMBOLS = ("ES", "MNQ")
 RATE_ENTRIES_PER_S = 12_000
-SILENCE_MS = 2000
-FEED = f"""
-[feed]
-socket_silence_ms = {SILENCE_MS}
-resync_timeout_ms = 700
-backoff_first_ms = 200
-backoff_max_ms = 400
-"""
-SYMBOL = f"""
-ring_mib = 1
-max_silence_ms = {SILENCE_MS}
-"""
-HALF_RING_BYTES = 1 << 19
+RING_MIB = 2
+HALF_RING_BYTES = RING_MIB << 19
 MAX_RECORD_BYTES = 4 << 20
 
 
 @pytest.fixture(scope="module")
-def going() -> Iterator[tuple[object, ...]]:
-    """An engine with limits of tenths of a second, and a judge that has looked on from its start."""
-    with (
-        pytest.MonkeyPatch.context() as patch,
-        tempfile.TemporaryDirectory(prefix="shardbook-test-", dir="/dev/shm") as root,
-        tempfile.TemporaryDirectory(prefix="shardbook-test-") as folder,
-    ):
-        patch.setenv("SHARDBOOK_SHM", root)
-        (Path(folder) / "feed.toml").write_text(FEED)
-        (Path(folder) / "symbols").mkdir()
-        for symbol in SYMBOLS:
-            (Path(folder) / "symbols" / f"{symbol}.toml").write_text(SYMBOL)
-        options = ("--rate", str(RATE_ENTRIES_PER_S), "--config", f"{folder}/feed.toml")
-        with (
-            running("test-faults", *options, "--symbols-dir", f"{folder}/symbols") as engine,
-            engine.attach() as market,
-        ):
-            wait_live(market)
-            truth_folder = engine.registry.truth_folder
-            assert truth_folder is not None
-            yield engine, market, Judge(market, truth_folder)
-            summary = engine.stop()
-        assert is_exact(summary), summary
-        wait_for(lambda: not processes_of(Path(root)), ORPHAN_LIMIT_S, "the end of every process")
+def going() -> Iterator[Going]:
+    with staged(SYMBOLS, RATE_ENTRIES_PER_S, RING_MIB) as made:
+        yield made
 
 
 @pytest.fixture
-def stage(going: tuple[object, ...]) -> Iterator[Stage]:
-    made = Stage(*going)  # type: ignore[arg-type]
-    try:
+def stage(going: Going) -> Iterator[Stage]:
+    with Stage(going) as made:
         yield made
-    finally:
-        made.watch.end()
 
 
-def reconnected(stage: Stage, connects: int = 1) -> None:
+def reconnected(stage: Stage, connects: int = 1, refused_frames: int = 0) -> None:
     """Every book said that the socket was down, and is back by a new one, with nothing dropped on this side."""
     stage.wait_said(Reason.DISCONNECTED, SYMBOLS)
     stage.wait_said(Reason.RECONNECTED, SYMBOLS)
@@ -83,7 +40,7 @@ def reconnected(stage: Stage, connects: int = 1) -> None:
         assert stage.watch.seen[symbol][-1] == ("live", "")
         assert [stage.grown(symbol, name) for name in ("refused", "dropped", "resyncs")] == [0, 0, 0]
     assert stage.counted("connects") == connects
-    assert (stage.counted("resubscribes"), stage.counted("refused_frames")) == (0, 0)
+    assert (stage.counted("resubscribes"), stage.counted("refused_frames")) == (0, refused_frames)
 
 
 def untouched(stage: Stage, *symbols: str) -> None:
@@ -141,24 +98,6 @@ def test_slow_reader_is_late_and_says_so(stage: Stage) -> None:
     assert stage.counted("connects") == 0
 
 
-def test_slow_reader_that_reads_nothing_is_cut_off(stage: Stage) -> None:
-    """The engine is stopped: that is what a slow reader is to a venue."""
-    cut_off = stage.simulator()["clients_cut_off"]
-    pid = stage.engine.registry.engine_pid
-    os.kill(pid, signal.SIGSTOP)
-    try:
-        stage.wait(lambda: stage.simulator()["clients_cut_off"] > cut_off, "the venue cuts the engine off")
-        assert not any(status.live for status in stage.statuses().values())
-    finally:
-        os.kill(pid, signal.SIGCONT)
-    stage.wait_said(Reason.RECONNECTED, SYMBOLS)
-    stage.is_as_before()
-    for symbol in SYMBOLS:
-        assert stage.watch.said(symbol, Reason.DISCONNECTED)
-    assert stage.counted("connects") == 1
-    assert stage.counted("pauses") == 1
-
-
 def test_duplicate_after_reconnect(stage: Stage) -> None:
     """Trades have no ids, and equal ones are real: what was delivered twice is on the tape twice."""
     stage.fault("duplicate_after_reconnect")
@@ -196,7 +135,7 @@ def test_crossed(stage: Stage) -> None:
 
 
 def test_huge_frame_in_pieces(stage: Stage) -> None:
-    stage.fault("huge_frame", symbol="MNQ", bytes=HALF_RING_BYTES - (64 << 10))
+    stage.fault("huge_frame", symbol="MNQ", bytes=HALF_RING_BYTES // 2)
     stage.is_as_before()
     untouched(stage)
     assert stage.counted("connects") == 0
@@ -214,7 +153,7 @@ def test_huge_frame_above_half_the_ring(stage: Stage) -> None:
 
 def test_huge_frame_above_all_limits(stage: Stage) -> None:
     stage.fault("huge_frame", symbol="MNQ", bytes=MAX_RECORD_BYTES + 1)
-    reconnected(stage)
+    reconnected(stage, refused_frames=1)
 
 
 def test_reused_id_404(stage: Stage) -> None:

@@ -21,7 +21,7 @@ from shm import Market
 from shm.layout import REASON_TEXT, Kind, Reason, State
 from shm.registry import generation_folder
 from shm.segment import attach as attach_segment
-from tests.system.alone import LOGIN, order, simulator
+from tests.system.alone import LOGIN, simulator
 from tests.system.proxy import Bandwidth, Latency, LimitedData, Proxy, Reset, Slicing, SlowClose, Timeout
 from tests.system.running import Running, all_live, running, states, wait_live
 from tests.waiting import wait_for
@@ -154,7 +154,7 @@ class Stage:
         """The venue is gone, and the end of the connection comes before or after the silence is long enough."""
         before = self.proxy.injected
         self.proxy.hit(SlowClose(SILENCE_MS / 4000 if self.is_second else SILENCE_MS / 250))
-        order(self.url, "end", record=False, code=None)
+        ask(self.url, "end", record=False, code=None)
         self.until_reconnected(before)
 
     def latency(self) -> None:

@@ -21,7 +21,7 @@ from tests.waiting import wait_for
 
 SYMBOL = "MNQ"
 RATE_ENTRIES_PER_S = 2000
-ENOUGH_RECORDS = 1500
+LOOKS, RECORDS_A_LOOK = 100, 15  # a rule that is not known shows only until other rules have set the level right
 ACCOUNT_ID = 704
 LIMIT_S = 60.0
 MARKET, BUY = 2, 0
@@ -68,19 +68,13 @@ def test_its_book_its_tape_and_its_quote_are_the_truth(client: Client, venue: Ve
     first_row = truth.rows
     for what in ("Quotes", "Trades", "MarketDepth"):
         assert client.do("subscribe", what=what), "the invocation is completed"
-    end = truth.sent_records + ENOUGH_RECORDS
-    venue.resume()
-    wait_for(lambda: truth.sent_records >= end, LIMIT_S, f"{ENOUGH_RECORDS} records are sent")
-    venue.pause()
-    records = truth.records_sent(first_row, truth.rows)
-    lists = sum(int(truth.records["kind"][record]) == Kind.DEPTH for record in records) + 1  # and the snapshot
-    sent = truth.trades_sent(first_row, truth.rows)
-    wait_for(lambda: _has(client, lists, len(sent)), LIMIT_S, f"{lists} depth lists and {len(sent)} trades have come")
+    for _ in range(LOOKS):
+        _send(venue, truth, RECORDS_A_LOOK)
+        _wait_for_all(client, truth, first_row)
+        _compare_books(client, truth)
 
+    records, sent = truth.records_sent(first_row, truth.rows), truth.trades_sent(first_row, truth.rows)
     tick = truth.tick_e9 / E9
-    seen = client.do("book")
-    for levels, true in zip((seen["bids"], seen["asks"]), truth.book_after(truth.last_record), strict=True):
-        assert levels == [[ticks * tick, size] for ticks, size in true.tolist()]
     assert [(_ns(stamp), price, size, side) for price, size, side, stamp in client.do("trades")] == [
         (row["venue_ns"], row["price"] * tick, row["size"], row["side"]) for row in sent
     ]
@@ -90,10 +84,8 @@ def test_its_book_its_tape_and_its_quote_are_the_truth(client: Client, venue: Ve
     # What is not wanted any more does not come.
     for what in ("Quotes", "Trades", "MarketDepth"):
         assert client.do("unsubscribe", what=what)
-    before, end = client.do("counts"), truth.sent_records + 100
-    venue.resume()
-    wait_for(lambda: truth.sent_records >= end, LIMIT_S, "more is sent")
-    venue.pause()
+    before = client.do("counts")
+    _send(venue, truth, RECORDS_A_LOOK)
     assert client.do("invoke_wrongly", target="SubscribeContractWeather"), "an answer behind all that was sent"
     assert client.do("counts") == before
 
@@ -113,9 +105,30 @@ def test_it_hears_of_orders_on_the_user_hub(client: Client, venue: Venue) -> Non
     assert [payload["data"]["size"] for what, payload in events if what == "Position"] == [1, 0]
 
 
-def _has(client: Client, lists: int, trades: int) -> bool:
-    counts = client.do("counts")
-    return bool(counts["depth_lists"] >= lists and counts["trades"] >= trades)
+def _send(venue: Venue, truth: ContractTruth, records: int) -> None:
+    end = truth.sent_records + records
+    venue.resume()
+    wait_for(lambda: truth.sent_records >= end, LIMIT_S, f"{records} records are sent")
+    venue.pause()
+
+
+def _wait_for_all(client: Client, truth: ContractTruth, first_row: int) -> None:
+    records = truth.records_sent(first_row, truth.rows)
+    lists = sum(int(truth.records["kind"][record]) == Kind.DEPTH for record in records) + 1  # and the snapshot
+    trades = len(truth.trades_sent(first_row, truth.rows))
+
+    def has_all() -> bool:
+        counts = client.do("counts")
+        return bool(counts["depth_lists"] >= lists and counts["trades"] >= trades)
+
+    wait_for(has_all, LIMIT_S, f"{lists} depth lists and {trades} trades have come")
+
+
+def _compare_books(client: Client, truth: ContractTruth) -> None:
+    """All levels of both sides."""
+    seen = client.do("book")
+    for levels, true in zip((seen["bids"], seen["asks"]), truth.book_after(truth.last_record), strict=True):
+        assert levels == [[ticks * truth.tick_e9 / E9, size] for ticks, size in true.tolist()]
 
 
 def _quote(truth: ContractTruth, records: list[int], quote: dict[str, Any]) -> dict[str, float]:

@@ -20,6 +20,7 @@ from tests.waiting import wait_for
 from tests.workers import rig
 from tests.workers.rig import Rig, depth, snapshot, trades
 from workers import pump, shared, worker
+from workers.decode.projectx import decode
 from workers.job import Job, Task
 from workers.shared import Shared
 from workers.worker import Worker
@@ -248,12 +249,17 @@ def test_a_worker_process_compiles_nothing_that_the_fork_server_has_not(shm_root
     writer = RingWriter(ring, 1, bell=rung)
     job = Job("both", -1, True, str(shm_root), 1, str(shm_root), 0, tuple(Task(s, 8, 1000, 0, ()) for s in "AB"))
     kernels: list[Any] = [bell.park, shared.look, shared.rest, pump.pump, pump.end_turn, pump.checkpoint]
+    kernels += [decode, pump.finish_rows, pump.finish_refused]
+    in_pieces = snapshot(20, 20).encode()
+    assert layout.MIN_RING_BYTES // 8 < len(in_pieces) < layout.MIN_RING_BYTES // 2
 
     def act() -> None:
         """What the engine and the supervisor do meanwhile."""
         wait_for(lambda: ring[layout.PARKED] != 0, LIMIT_S, "the sleep")
         writer.configure(rig.config())
         writer.push(depth([(2, 21000.0, 1)], 2).replace('"price"', '"pr\\u0069ce"').encode())
+        writer.push(in_pieces)
+        writer.push(b"{")
         writer.publish()
         wait_for(lambda: ring[layout.HEAD] == ring[layout.TAIL], LIMIT_S, "the checkpoint")
         os.kill(os.getpid(), signal.SIGTERM)

@@ -208,6 +208,25 @@ def test_bombs_in_place_of_the_handshake(reply: bytes) -> None:
     assert stage.mnq.gaps == [Reason.STARTING, Reason.CLOSED]
 
 
+def test_a_message_that_never_ends() -> None:
+    """Frames without end and without content: nothing grows by them, and nothing is said by them either."""
+
+    async def scene(venue: FakeVenue, stage: Stage) -> None:
+        await stage.until_snapshots()
+        venue.send_raw(framing.header(1, last=False) + b"x")
+        nothing = framing.header(0, opcode=framing.CONTINUATION, last=False) * 10_000
+
+        def reconnected() -> bool:
+            if venue.connections == 1:
+                venue.send_raw(nothing)
+            return venue.connections == 2
+
+        await until(reconnected, "a new connection")
+
+    stage = play(scene, FeedSettings(backoff_first_ms=1, socket_silence_ms=300))
+    assert stage.mnq.gaps[1:3] == [Reason.DISCONNECTED, Reason.RECONNECTED]
+
+
 @pytest.mark.parametrize("last", [b'{"type":7}\x1e', b"\x1e" * (MAX_RECORDS + 1)], ids=["close record", "refused"])
 def test_a_venue_that_goes_on_after_the_goodbye(last: bytes) -> None:
     """It never answers the websocket's close and sends on: the engine does not listen to it for ever."""

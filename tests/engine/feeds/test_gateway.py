@@ -62,6 +62,44 @@ def test_one_login_for_many_requests() -> None:
     with_gateway(use)
 
 
+def test_two_that_begin_at_once_log_in_once() -> None:
+    async def use(venue: FakeVenue, gateway: Gateway, later: list[float]) -> None:
+        tokens = await asyncio.gather(*(gateway.token() for _ in range(5)))
+        assert set(tokens) == {venue.token}
+        assert names(venue) == ["Auth/loginKey"]
+        assert gateway.renewals == 1
+        gateway.forget_token()
+        await gateway.token()
+        assert gateway.renewals == 2
+
+    with_gateway(use)
+
+
+@pytest.mark.parametrize("path", ["/Order/place", "/Order/modify", "/Order/cancel", "/Position/closeContract", "/x"])
+def test_rows_are_asked_for_by_reads_alone(path: str) -> None:
+    async def use(venue: FakeVenue, gateway: Gateway, later: list[float]) -> None:
+        assert await gateway.rows("/Account/search", {"onlyActiveAccounts": True}, "accounts") == [{"id": 704}]
+        with pytest.raises(ValueError, match="not among the requests that only read"):
+            await gateway.rows(path, {"accountId": 704}, "orders")
+        with pytest.raises(VenueError, match="no list of orders"):
+            await gateway.rows("/Account/search", {}, "orders")
+        assert names(venue) == ["Auth/loginKey", "Account/search", "Account/search"]
+
+    with_gateway(use)
+
+
+def test_the_tick_of_any_contract_is_asked_for_once() -> None:
+    async def use(venue: FakeVenue, gateway: Gateway, later: list[float]) -> None:
+        for _ in range(2):
+            assert await gateway.tick_e9("CON.F.US.MNQ.Z26") == 250_000_000
+        assert names(venue) == ["Auth/loginKey", "Contract/searchById"]
+        for wrong in ("front", "", "CON.F.US.XYZ.Z26"):
+            with pytest.raises(VenueError):
+                await gateway.tick_e9(wrong)
+
+    with_gateway(use)
+
+
 def test_a_wrong_key_is_one_sentence_without_the_key() -> None:
     async def use(venue: FakeVenue, gateway: Gateway, later: list[float]) -> str:
         with pytest.raises(VenueRefusal) as caught:

@@ -113,6 +113,14 @@ def test_a_frozen_stream_is_subscribed_again_at_once_and_the_second_time_ends_th
     assert [reason for _, _, reason in instrument.told] == [Reason.RESYNC, Reason.SILENCE, Reason.SILENCE]
 
 
+def test_a_proof_that_comes_while_a_snapshot_is_awaited_does_not_put_the_cure_off() -> None:
+    instrument = Instrument()
+    instrument.look(20, messages=1)
+    assert instrument.look(30_000) is Action.RESUBSCRIBE
+    assert instrument.look(500, frozen=True) is Action.WAIT
+    assert instrument.look(1500) is Action.RECONNECT
+
+
 def test_a_stream_that_freezes_again_much_later_is_subscribed_again() -> None:
     instrument = Instrument()
     instrument.look(20, frozen=True)

@@ -87,6 +87,15 @@ def test_a_shared_process_has_a_bell_and_one_life_over_all_its_rings(left_nothin
     remove(folder, lock)
 
 
+def test_an_account_has_a_segment_when_it_is_viewed(left_nothing: Path, engine_name: str) -> None:
+    folder, lock = take_name(engine_name, left_nothing)
+    Memory(folder, 5, SYMBOLS, account=True)
+    below = registry.generation_folder(folder, 5)
+    assert sum(path.stat().st_size for path in below.iterdir()) == needed_bytes(SYMBOLS, account=True)
+    assert segment.attach(below / "account", Kind.ACCOUNT, generation=5).writer() == (0, 0)
+    remove(folder, lock)
+
+
 def test_too_little_room_is_known_before_anything_is_made(
     left_nothing: Path, engine_name: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:

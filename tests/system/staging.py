@@ -1,8 +1,13 @@
-"""What an engine's books say while something is done to it: every state and reason, every gap, every counter."""
+"""An engine to which things are done: what its books say meanwhile, state by state, and what it counts."""
 
+import tempfile
 import threading
-from collections.abc import Iterable
-from typing import Any
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import pytest
 
 from engine.simulator.judge import Judge
 from engine.simulator.truth import ContractTruth, Truth
@@ -11,12 +16,57 @@ from shm import Market, Status, layout
 from shm.layout import REASON_TEXT, Kind, Reason
 from shm.registry import generation_folder
 from shm.segment import attach as attach_segment
-from tests.system.running import Running, all_live
+from tests.conftest import ORPHAN_LIMIT_S, processes_of
+from tests.system.running import Running, all_live, is_exact, running, wait_live
 from tests.waiting import wait_for
 
 LOOK_EVERY_S = 0.0005
 BACK_LIMIT_S = 30.0
 COMPARED = 20  # looks at every book, after each fault
+SILENCE_MS = 2000
+FEED = f"""
+[feed]
+socket_silence_ms = {SILENCE_MS}
+resync_timeout_ms = 700
+backoff_first_ms = 200
+backoff_max_ms = 400
+"""
+
+
+class Going(NamedTuple):
+    """A running engine on its simulator, and a judge that has looked on since it was live."""
+
+    engine: Running
+    market: Market
+    judge: Judge
+
+
+@contextmanager
+def staged(symbols: Sequence[str], rate_entries_per_s: int, ring_mib: int) -> Iterator[Going]:
+    """An engine with limits of tenths of a second, in shared memory of its own. Its whole run has to be exact."""
+    with (
+        pytest.MonkeyPatch.context() as patch,
+        tempfile.TemporaryDirectory(prefix="shardbook-test-", dir="/dev/shm") as root,
+        tempfile.TemporaryDirectory(prefix="shardbook-test-") as folder,
+    ):
+        patch.setenv("SHARDBOOK_SHM", root)
+        (Path(folder) / "feed.toml").write_text(FEED)
+        (Path(folder) / "symbols").mkdir()
+        for symbol in symbols:
+            text = f"ring_mib = {ring_mib}\nmax_silence_ms = {SILENCE_MS}\n"
+            (Path(folder) / "symbols" / f"{symbol}.toml").write_text(text)
+        options = ("--rate", str(rate_entries_per_s), "--config", f"{folder}/feed.toml")
+        with (
+            running("test-staged", *options, "--symbols-dir", f"{folder}/symbols") as engine,
+            engine.attach() as market,
+        ):
+            wait_live(market)
+            truth_folder = engine.registry.truth_folder
+            assert truth_folder is not None
+            yield Going(engine, market, Judge(market, truth_folder))
+            summary = engine.stop()
+        assert is_exact(summary), summary
+        wait_for(lambda: not processes_of(Path(root)), ORPHAN_LIMIT_S, "the end of every process")
 
 
 class Watch(threading.Thread):
@@ -55,17 +105,24 @@ class Watch(threading.Thread):
 
 
 class Stage:
-    """A running engine on its simulator, for one fault: what it does, what was seen, what was counted since."""
+    """A going engine, for one thing that is done to it: what it does, what was seen, what was counted since.
 
-    def __init__(self, engine: Running, market: Market, judge: Judge) -> None:
-        self.engine = engine
-        self.market = market
-        self.judge = judge
-        wait_for(lambda: all_live(market), BACK_LIMIT_S, "every book is live before the fault")
-        self.watch = Watch(market)
+    Entered, it waits until all is live, and begins to watch."""
+
+    def __init__(self, going: Going) -> None:
+        self.engine, self.market, self.judge = going
+        wait_for(lambda: all_live(self.market), BACK_LIMIT_S, "every book is live before the fault")
+        self.watch = Watch(self.market)
         self._page = self.page()
         self._before = self.statuses()
+        self._wrong = self._judged()
+
+    def __enter__(self) -> "Stage":
         self.watch.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.watch.end()
 
     @property
     def url(self) -> str:
@@ -103,7 +160,7 @@ class Stage:
         """The same for a counter of an instrument."""
         return int(getattr(self.market[symbol].status(), field) - getattr(self._before[symbol], field))
 
-    def wait(self, condition: Any, what: str) -> None:
+    def wait(self, condition: Callable[[], object], what: str) -> None:
         wait_for(condition, BACK_LIMIT_S, f"{what}: {self.watch.seen} {self.watch.gaps}")
 
     def wait_said(self, reason: Reason, symbols: Iterable[str]) -> None:
@@ -121,6 +178,12 @@ class Stage:
             lambda: (now := self.market[symbol].status()).live and now.applied >= goal, f"{symbol} goes on and is live"
         )
 
+    def _judged(self) -> dict[str, tuple[int, int, int]]:
+        """Wrong levels, wrong prints, lost prints; each is said once, by the test that did it."""
+        self.judge.follow()
+        counts = self.judge.counts
+        return {symbol: (one.wrong_levels, one.wrong_trades, one.lost_trades) for symbol, one in counts.items()}
+
     def is_as_before(self) -> None:
         """Books are live and exact, no print is wrong or lost, each client is subscribed to everything once."""
         for symbol in self.market.symbols:
@@ -128,7 +191,8 @@ class Stage:
         for _ in range(COMPARED):
             self.judge.sample()
             self.judge.follow()
-        for symbol, counts in self.judge.counts.items():
-            assert (counts.wrong_levels, counts.wrong_trades, counts.lost_trades) == (0, 0, 0), (symbol, counts)
+        assert self._judged() == self._wrong, (
+            f"wrong levels, wrong and lost prints {self.judge.counts} {self.watch.seen}"
+        )
         once = {"depth": 1, "trades": 1, "quote": 1}
         assert self.simulator()["subscriptions"] == [dict.fromkeys(sorted(self.market.symbols), once)]
