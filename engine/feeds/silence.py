@@ -129,24 +129,31 @@ class Silence(Generic[Key]):
     def answer(self, look: Look[Key], now_ns: int, bar: Bar | None) -> None:
         """What a look brought; None when the venue did not say."""
         self._looking = False
-        self._unanswered = 0 if bar else self._unanswered + 1
-        self._rest_lives = self._rest_lives or bar is not None
+        if bar is None:
+            self._unanswered += 1
+        else:
+            self._unanswered = 0
+            self._rest_lives = True
         stream, doubt = self._streams.get(look.key), look.doubt
         if stream is None or stream.doubt is not doubt:
             return  # it has spoken meanwhile, or is gone
-        before, doubt.bar = doubt.bar, bar or doubt.bar
-        if bar is not None and before is None:
+        before = doubt.bar
+        if bar is None:
+            doubt.unsure += 1
+            stream.vouched = False
+        elif before is None:
             doubt.unsure = 0
-        elif bar is not None and bar == before:
+        elif bar == before:
             doubt.quiet += 1
             doubt.unsure = 0
             for other in self._streams.values() if self._all_suspected else (stream,):
                 other.vouched = True
-        elif bar is not None and bar.start_s > stream.spoke_s:
+        elif bar.start_s > stream.spoke_s:
             doubt.proven_ns = now_ns
         else:
             doubt.unsure += 1
             stream.vouched = False
+        doubt.bar = before if bar is None else bar
         doubt.due_ns = now_ns + min(PAIR_PAUSE_NS << min(doubt.quiet + doubt.unsure, 8), MAX_PAUSE_NS)
 
     def _hear(self, now_ns: int, wall_s: float, heard: Mapping[Key, Heard]) -> None:

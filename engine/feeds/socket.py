@@ -29,7 +29,7 @@ from ..http import HttpPool, VenueError, VenueRefusal
 from ..page import Page
 from ..router import Lane, Router
 from . import projectx, resync
-from .gateway import PRICE_SCALE, Bar, Contract, Gateway
+from .gateway import PRICE_SCALE, Contract, Gateway
 from .projectx import Control, ProtocolError
 from .resync import Action, Limits, Seen, Watched
 from .session import Event, State, advance, backoff_ns
@@ -376,7 +376,7 @@ class Feed:
                 self._silence.answer(look, self._own_ns, None)
                 continue
             self._page.add("probes")
-            bar: Bar | None = None
+            bar = None
             try:
                 async with asyncio.timeout(PROBE_TIMEOUT_S):
                     bar = await self._gateway.newest_bar(contract.contract_id)

@@ -4,6 +4,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 
@@ -13,6 +14,8 @@ from shm import Market
 from shm.layout import REASON_TEXT, Kind, Reason
 from shm.registry import generation_folder
 from shm.segment import attach as attach_segment
+from tests.system.alone import LOGIN, simulator
+from tests.system.proxy import Proxy, Timeout
 from tests.system.running import Running, all_live, is_exact, running, wait_live
 from tests.waiting import wait_for
 
@@ -21,15 +24,20 @@ ASKED = ("--symbols", ",".join(SYMBOLS), "--rate", "3000")
 SPOKEN = 300  # messages: then an instrument's rhythm is known
 MAX_SILENCE_MS = 6000
 LIMIT_S = 40.0
+CONFIG = """
+[venue]
+name = "projectx"
+api_url = "{url}/api"
+market_hub_url = "{url}/hubs/market"
+"""
 
 
 class Stage:
     """A live engine, its simulator, and all that its books have said since the scene began."""
 
-    def __init__(self, engine: Running, market: Market) -> None:
+    def __init__(self, engine: Running, market: Market, url: str) -> None:
         registry = engine.registry
-        assert registry.simulator_url is not None
-        self.url = registry.simulator_url
+        self.url = url
         self.market = market
         self.passed: dict[str, list[str]] = {symbol: [] for symbol in SYMBOLS}
         segment = attach_segment(generation_folder(engine.folder, registry.generation) / "engine", Kind.ENGINE)
@@ -62,7 +70,9 @@ class Stage:
 def staged(name: str, *arguments: str) -> Iterator[tuple[Running, Stage]]:
     with running(name, *ASKED, *arguments) as engine, engine.attach() as market:
         wait_live(market)
-        yield engine, Stage(engine, market)
+        url = engine.registry.simulator_url
+        assert url is not None
+        yield engine, Stage(engine, market, url)
 
 
 @pytest.fixture
@@ -160,3 +170,30 @@ def test_a_whole_venue_that_falls_quiet_stays_live(left_nothing: Path, engine_na
     assert set(map(tuple, stage.passed.values())) == {("live",)}
     assert is_exact(summary), summary
     assert {row["resyncs"] for row in summary["instruments"]} == {0}
+
+
+def test_a_way_to_the_venue_that_is_cut_without_a_word_is_noticed(
+    left_nothing: Path, engine_name: str, tmp_path: Path, seed: int
+) -> None:
+    """No byte comes any more, of the hub or of REST, and every connection stays open."""
+    truth = tmp_path / "truth"
+    truth.mkdir()
+    with simulator(truth, SYMBOLS) as url, Proxy(urlsplit(url).port or 0, seed) as proxy:
+        config = tmp_path / "engine.toml"
+        config.write_text(CONFIG.format(url=proxy.url))
+        asked = ("--config", str(config), "--symbols", ",".join(SYMBOLS))
+        with running(engine_name, *asked, data=None, **LOGIN) as engine, engine.attach() as market:
+            wait_live(market)
+            stage = Stage(engine, market, url)
+            stage.until_known(*SYMBOLS)
+            proxy.strain(Timeout(None))
+            cut_s = time.monotonic()
+            stage.until(lambda: not any(market[symbol].status().live for symbol in SYMBOLS), "no book is live")
+            print(f"the way is cut: live with old data for {time.monotonic() - cut_s:.2f} s")
+            assert stage.page.read("freezes") == 1
+            proxy.relax()
+            stage.until(lambda: all_live(market), "all are live again")
+            engine.stop()
+    for passed in stage.passed.values():
+        assert passed[:2] == ["live", stale(Reason.SILENCE)], passed
+        assert passed[-1] == "live"

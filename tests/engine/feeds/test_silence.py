@@ -96,6 +96,37 @@ def test_a_quiet_one_among_busy_ones_is_never_called_frozen(pace: Callable[[], o
     assert within_budget(hours)
 
 
+def test_pauses_that_are_a_habit_are_not_asked_about(seed: int) -> None:
+    hours = Hours(busy(SI=Instrument(bursty(80.0, 2.0, 1.6))), seed)
+    hours.run(200.0)
+    assert sum(symbol == "SI" for _, symbol in hours.looks) <= 10
+
+
+def test_many_quiet_ones_leave_room_for_a_new_suspicion(seed: int) -> None:
+    quiet = {f"Q{number}": Instrument(until(WARM_S, steady(20.0), steady(0.0))) for number in range(16)}
+    hours = Hours(busy(**quiet), seed)
+    hours.run(WARM_S + 150)
+    assert hours.freezes == []
+    frozen_s = hours.at_s
+    hours.instruments["NQ"].frozen = True
+    hours.run(30.0, stops_at_freeze=True)
+    ((found_s, found),) = hours.freezes
+    print(f"among {len(quiet)} quiet ones: frozen for {found_s - frozen_s:.2f} s")
+    assert found == "NQ"
+    assert found_s - frozen_s <= 3.4  # one look at another may be under way before each of its own
+    assert within_budget(hours)
+
+
+def test_a_history_that_is_long_behind_proves_nothing_and_vouches_for_nobody(seed: int) -> None:
+    hours = Hours(busy(), seed, clock_s=-900.0)
+    hours.run(WARM_S)
+    hours.instruments["NQ"].frozen = True
+    hours.run(150.0)
+    assert hours.freezes == []
+    assert hours.vouched_s.get("NQ", 0.0) == 0.0
+    assert sum(symbol == "NQ" for _, symbol in hours.looks) <= 20
+
+
 @pytest.mark.parametrize(("late_s", "bars_late_s", "clock_s"), [(0.9, 0.0, 0.0), (0.05, 3.0, 0.0), (0.2, 0.5, -5.0)])
 def test_late_streams_late_bars_and_clocks_that_differ_make_no_freeze(
     late_s: float, bars_late_s: float, clock_s: float, seed: int
@@ -272,6 +303,30 @@ def test_an_answer_to_an_older_silence_is_nothing() -> None:
     again = talk.look()
     talk.silence.answer(again, talk.now_ns, Bar(9999, 10))
     assert talk.poll(19) is None  # it was the first answer of this silence: nothing to compare it with
+    second = talk.look()
+    talk.poll(es=1)
+    talk.silence.answer(second, talk.now_ns, Bar(9999, 10))
+    assert not talk.silence.vouches("ES")
+
+
+def test_who_is_vouched_for_is_so_until_it_speaks() -> None:
+    talk = Talk()
+    talk.silence.answer(talk.until_first_look(), talk.now_ns, Bar(1005, 1))
+    talk.silence.answer(talk.look(), talk.now_ns, Bar(1005, 1))
+    assert talk.silence.vouches("ES")
+    assert not talk.silence.vouches("NQ")
+    talk.poll()
+    assert talk.silence.vouches("ES")
+    talk.poll(es=1)
+    assert not talk.silence.vouches("ES")
+
+
+def test_one_of_which_nothing_is_known_is_asked_for_after_half_of_its_limit() -> None:
+    talk = Talk()
+    assert talk.poll(int(MAX_SILENCE_NS / SECOND_NS * 25)) is None
+    step = talk.poll(2)
+    assert isinstance(step, Look)
+    assert step.key == "ES"
 
 
 def test_an_instrument_that_is_gone_takes_all_that_is_known_of_it_along() -> None:
@@ -291,4 +346,9 @@ def test_time_between_two_connections_is_nobodys_silence() -> None:
     talk.now_ns += 3600 * SECOND_NS
     assert talk.poll() is None
     assert talk.poll(49) is None
-    assert talk.look().key == "ES"
+    for volume in (1, 2):  # trades of that time
+        look = talk.look()
+        assert look.key == "ES"
+        talk.silence.answer(look, talk.now_ns, Bar(1000 + 3600, volume))
+    assert not isinstance(talk.poll(100), Freeze)
+    assert not talk.silence.vouches("ES")
