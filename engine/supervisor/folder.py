@@ -20,7 +20,7 @@ class Folder:
     """Looks at a folder's listing, and reads those files whose line in it changed."""
 
     def __init__(self, folder: Path, symbols: Sequence[str] | None, known: Iterable[str] = ()) -> None:
-        """`symbols`: the only ones that count; None for all. `known`: had a file at the start, which may be gone now."""
+        """`symbols`: the only ones that count; None for all. `known`: had a file at the start, maybe gone by now."""
         self._folder = folder
         self._symbols = symbols
         self._before: dict[str, _Mark] = dict.fromkeys(known, (0, 0, 0))
