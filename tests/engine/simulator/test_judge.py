@@ -62,7 +62,7 @@ class FakeInstrument:
         return SimpleNamespace(trades=0)
 
     def tape(self) -> Any:
-        return SimpleNamespace(lost=0, made=1, last=lambda count: np.zeros(0, PRICED_TRADE), read=self._read)
+        return SimpleNamespace(lost=0, made=1, last=lambda count: np.zeros(0, PRICED_TRADE), read_ticks=self._read)
 
     def _read(self, max_rows: int) -> Rows:
         rows, self.rows = self.rows, np.zeros(0, TRADE)
