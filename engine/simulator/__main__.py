@@ -81,8 +81,8 @@ class Job:
         """Raises BadJob."""
         try:
             given: dict[str, Any] = json.loads(text)
-            lists = {key: tuple(given.get(key, ())) for key in ("quiet", "spare")}
-            job = cls(**given | {"symbols": tuple(given["symbols"])} | lists)
+            lists: dict[str, Any] = {key: tuple(given[key]) for key in ("symbols", "quiet", "spare") if key in given}
+            job = cls(**given | lists)
         except (ValueError, TypeError, KeyError) as error:
             raise BadJob(f"the job on stdin is not one JSON object with the simulator's keys: {error}") from None
         unknown = [symbol for symbol in (*job.symbols, *job.spare) if symbol not in CONTRACTS]

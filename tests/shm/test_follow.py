@@ -115,7 +115,7 @@ def test_a_tape_that_is_read_goes_on_too_and_skips_what_it_slept_through(
     writer.trade((1, 1, 0))
     for price in (2, 3):
         make_anew(engine).trade((price, 1, 0))
-    assert [tape.read()["price"].tolist() for _ in range(3)] == [[1], [3], []]
+    assert [tape.read_ticks()["price"].tolist() for _ in range(3)] == [[1], [3], []]
     assert (tape.restarts, tape.made) == (1, 3)
 
 
