@@ -36,10 +36,16 @@ MOST_MEMORY = 64  # bytes for each byte of a frame: an empty object of two chara
 
 # What a record may change of the state when it is refused: how far we are, what was counted, and whether it is live.
 MOVES = {"sequence", "position", "recv_ns", "wall_ns", "refused", "slow_records"}
-UNSYNCS = MOVES | {"state", "reason", "cause", "synced", "since_ns", "since_wall_ns", "quoted_state", "resync_wanted"}
+UNSYNCS = (
+    MOVES
+    | {"state", "reason", "cause", "synced", "since_ns", "since_wall_ns", "quoted_state", "resync_wanted"}
+    | {
+        *("edge_sequence", "edge_wall_ns"),
+    }
+)
 # What two workers fed the same through other paths may differ in: clocks, counts of paths, and how long the text was.
 CLOCKS = {"position", "recv_ns", "wall_ns", "since_ns", "since_wall_ns", "fast_records", "slow_records"} | {
-    *("lag_ns", "lag_min_ns", "lag_prior_ns", "lag_window_ns", "gap_wall_ns"),
+    *("lag_ns", "lag_min_ns", "lag_prior_ns", "lag_window_ns", "gap_wall_ns", "data_wall_ns", "edge_wall_ns"),
 }
 
 

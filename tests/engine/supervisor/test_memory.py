@@ -165,7 +165,7 @@ def test_segments_are_made_anew_beside_the_old_ones_and_then_in_their_place(
         full.setattr(os, "posix_fallocate", _no_space)
         with pytest.raises(segment.NoRoom):
             made.prepare(changed, 2)
-    names = {"MES.book", "MES.ring", "MNQ.book", "MNQ.ring", "changed", "engine"}
+    names = {"MES.book", "MES.ring", "MNQ.book", "MNQ.ring", "changed", "engine", "events"}
     assert {path.name for path in below.iterdir()} == names
     made.prepare(changed, 2)
     assert {path.name for path in below.iterdir()} == names | {"MNQ.ring~", "MNQ.book~", "pair.bell"}
