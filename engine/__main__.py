@@ -70,7 +70,8 @@ def read_job(data: bytes) -> Job:
     if not isinstance(job["folder"], str):
         raise ConfigError(f"{_SOURCE}: folder must be text: start it with scripts/launch")
     settings = Settings.from_json(job["settings"], _SOURCE)
-    if not settings.venue.api_url or not settings.venue.market_hub_url or not settings.venue.user_hub_url:
+    venue = settings.venue
+    if not venue.api_url or not venue.market_hub_url or (venue.account and not venue.user_hub_url):
         raise ConfigError(f"{_SOURCE}: the venue has no address: start it with scripts/launch")
     return Job(settings, job["generation"], Path(job["folder"]), job["supervisor_pid"])
 
