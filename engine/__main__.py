@@ -37,7 +37,7 @@ from .control import MAX_LINE_BYTES, Control, Lines
 from .feeds import projectx
 from .feeds.account import AccountFeed
 from .feeds.gateway import Gateway
-from .feeds.socket import Feed
+from .feeds.market import Feed
 from .http import HttpPool, VenueRefusal
 from .instruments import Instruments, Opened
 from .page import Page
@@ -121,7 +121,13 @@ async def run(job: Job, lines: Lines) -> None:
     async with HttpPool(job.settings.http) as pool:
         gateway = Gateway(pool, job.settings.venue.api_url, user, time.time)
         hub_url = job.settings.venue.market_hub_url
-        feed = Feed(job.settings.feed, hub_url, pool, gateway, router, lanes, page, boottime_ns, _report_streaming)
+
+        def let_go(lane: Lane, refusal: VenueRefusal) -> None:
+            instruments.let_go(lane)
+            report({"event": "let_go", "symbol": lane.settings.symbol, "message": str(refusal)})
+
+        said = _report_streaming, let_go
+        feed = Feed(job.settings.feed, hub_url, pool, gateway, router, lanes, page, boottime_ns, *said)
         instruments = Instruments(here, job.generation, gateway, clock, feed, opened)
         feeding = loop.create_task(feed.run())
         tasks = [
