@@ -2,8 +2,9 @@
 
 The job comes on stdin as one JSON object, a line: {"settings", "generation", "folder", "supervisor_pid"}; user name
 and key come in the environment. What the supervisor wants later follows line by line (control.py). Logs go to stderr;
-stdout has one JSON line an event, for the supervisor: "streaming" when all is subscribed, "fatal" with a message
-before it ends with status 1, and the answers of control.py. SIGTERM ends it with status 0.
+stdout has one JSON line an event, for the supervisor: "streaming" when all is subscribed, "let_go" with a symbol that
+a successor feeds no more and the venue's sentence, "fatal" with a message before it ends with status 1, and the answers
+of control.py. SIGTERM ends it with status 0.
 
 Rings outlive the process: a successor finds them as they are and begins with a gap record in each.
 """
