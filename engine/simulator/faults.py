@@ -168,7 +168,7 @@ class Faults:
         self._tell(channel, Kind.QUOTE, b"".join(frames))
 
     def _unknown_target(self, asked: Asked) -> None:
-        """Events that no documentation names, about a contract or about nothing."""
+        """Events that no documentation names, about each contract that a client wants, and about nothing."""
         for connection in self._all():
             for symbol in connection.wanted:
                 contract = self._sender.channels[symbol].contract
