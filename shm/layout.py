@@ -63,7 +63,7 @@ begin == end; of two whole ones the larger is the newer. A broadcast row n lies 
 """
 
 import json
-from enum import IntEnum
+from enum import IntEnum, IntFlag
 from typing import NamedTuple
 
 import numpy as np
@@ -400,6 +400,43 @@ EVENT = np.dtype(
     ]
 )
 EVENT_ROWS = 1 << 10
+
+
+class BarFlag(IntFlag):
+    """What a bar is. A closed row is never rewritten: what changes it later appends a row of a higher revision."""
+
+    FORMING = 1
+    COMPLETE = 2
+    REPAIRED = 4  # made of the venue's history, after an outage
+    SUSPECT = 8  # an outage, a drop or a gap lies in it, and it is not repaired yet
+    NO_TRADE = 16  # no trade fell into it: flat at the last close, if its timeframe wants such bars
+    JOINED = 32  # the first bar of the next contract, where two were stitched together
+
+
+# One bar, hot and forming. Keyed by start_ns; of rows with one key the one of the highest revision counts.
+BAR = np.dtype(
+    [
+        ("number", "<i8"),  # of the row, without end: it lies at number mod rows
+        ("start_ns", "<i8"),  # exchange time; of a bar by count that of its first trade
+        ("end_ns", "<i8"),  # exclusive; of a bar by count that of its last trade
+        ("open", "<i8"),  # ticks, as the next three
+        ("high", "<i8"),
+        ("low", "<i8"),
+        ("close", "<i8"),
+        ("volume", "<i8"),  # size units, as the next two
+        ("buy_volume", "<i8"),
+        ("sell_volume", "<i8"),
+        ("trades", "<i8"),
+        ("notional", "<i8"),  # sum of ticks times size units: over volume it is the VWAP
+        ("flags", "<u4"),  # BarFlag
+        ("revision", "<u4"),
+        ("sequence", "<i8"),  # of the last ring record that is in it
+        ("trading_day", "<i4"),  # days since 1970-01-01 of the session's trading day
+        ("spare", "<u4"),
+        ("checksum", "<u8"),  # of the 120 bytes before
+    ]
+)
+assert BAR.itemsize == 128
 
 PUBLISHED = 0
 THROUGH_NS = 1 * WORDS_A_LINE  # recv_ns of the last applied record; a clock frame moves just this
