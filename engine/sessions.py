@@ -1,7 +1,7 @@
 """When an exchange is open: sessions of a calendar as rows of whole nanoseconds UTC, by trading day.
 
 The tables are pandas-market-calendars', mended where they are wrong (engine/corrections.py). That library brings
-pandas: 80 MiB and half a second, so that only the keeper imports this file. Everyone else gets the rows, and reads
+pandas, in memory and in time to start, so that only the keeper imports this file. Everyone else gets the rows, and asks
 them with shm/trading_days.py.
 
 A session is taken from the library as wall clock times of the exchange's zone and becomes UTC only here, each end by
@@ -30,11 +30,11 @@ from .corrections import Day, at, corrected
 
 FIRST_YEAR: Final = 2009  # holidays were held against a second source from here on
 LAST_YEAR: Final = 2100
-BLOCK_YEARS: Final = 8  # asked of the library at once: a block takes little longer than a year, a third of a second
-MAX_KEPT_BLOCKS: Final = 64  # a block is some 100 KiB
+BLOCK_YEARS: Final = 8  # asked of the library at once: most of its time goes into the asking, not into the years
+MAX_KEPT_BLOCKS: Final = 64  # of all calendars and both views: below 100 KiB each
+GOOD_FRIDAY_CLOSE: Final = at(10, 15)  # the latest of all calendars
 
 _MARGIN: Final = timedelta(days=10)  # the longest way from a holiday to its trade date is over a weekend
-GOOD_FRIDAY_CLOSE: Final = at(10, 15)  # the latest of all calendars
 _EPOCH: Final = date(1970, 1, 1)
 _MINUTE_NS: Final = 60 * 10**9
 _NO_TIME: Final = np.iinfo(np.int64).min  # what pandas makes of a break that is not there
@@ -51,7 +51,7 @@ def sessions_of(calendar: str, first: date, last: date, view: View = "eth") -> n
     """
     if calendar not in CALENDARS:
         raise ValueError(f"there is no calendar {calendar[:64]!r}; there are {', '.join(CALENDARS)}")
-    if not first.year >= FIRST_YEAR or not last.year <= LAST_YEAR:
+    if first.year < FIRST_YEAR or last.year > LAST_YEAR:
         raise ValueError(f"sessions are known from {FIRST_YEAR} to {LAST_YEAR}, not from {first} to {last}")
     blocks = range(first.year // BLOCK_YEARS, last.year // BLOCK_YEARS + 1)
     rows = np.concatenate([np.empty(0, SESSION), *(_rows(calendar, block, view) for block in blocks)])

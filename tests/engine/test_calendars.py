@@ -1,5 +1,6 @@
 """Names of calendars: each is one of the library, and nobody loads the library for them."""
 
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -36,3 +37,17 @@ def test_no_process_but_the_keeper_loads_the_library() -> None:
     code = f"import sys, {modules}; print('pandas' in sys.modules, 'pandas_market_calendars' in sys.modules)"
     done = subprocess.run([sys.executable, "-c", code], cwd=TOP, capture_output=True, text=True, timeout=60, check=True)
     assert done.stdout.split() == ["False", "False"]
+
+
+def test_the_document_names_every_calendar_with_its_symbols_and_hours() -> None:
+    text = (TOP / "docs" / "sessions.md").read_text()
+    rows = re.findall(r"^\| `([^`]+)` \| ([^|]+) \| ([^|]+) \|", text, re.MULTILINE)
+    assert {name for name, _, _ in rows} == set(CALENDARS)
+    for name, symbols, hours in rows:
+        calendar = CALENDARS[name]
+        if calendar.rth_open is None or calendar.rth_close is None:
+            assert hours == "none: all hours"
+            continue
+        told = [int(hour) * 60 + int(minute) for hour, minute in re.findall(r"(\d+):(\d\d)", hours)]
+        assert told == [calendar.rth_open, calendar.rth_close]
+        assert {calendar_of(symbol) for symbol in symbols.split()} == {name}
