@@ -96,6 +96,17 @@ def test_fewer_levels_than_are_kept(tmp_path: Path) -> None:
     assert "levels is 64, but it must not be above max_depth, which is 32" in refusal(tmp_path, "max_depth = 32")
 
 
+def test_a_calendar_that_is_none_is_answered_with_near_names(tmp_path: Path) -> None:
+    assert refusal(tmp_path, 'calendar = "CME_Equty"') == (
+        f"{tmp_path}/MNQ.toml: calendar is 'CME_Equty', but there is none of that name: did you mean CME_Equity or"
+        " CME_Rate or CME_Crypto, or leave it out for the one of its symbol"
+    )
+    assert "there are 24/7, CME_Equity, CMEGlobex_Metals" in refusal(tmp_path, 'calendar = "zzzzzz"')
+    assert "calendar is" in refusal(tmp_path, "calendar = 7")
+    (tmp_path / "MNQ.toml").write_text('calendar = "24/7"')
+    assert load_symbols(tmp_path)[0].calendar == "24/7"
+
+
 @pytest.mark.parametrize("contract", ["", "MNQ", "CON.F.US.MNQ.A26", "CON.F.US.MNQ.Z2026", 'CON.F.US."', 7])
 def test_contracts_that_are_none(tmp_path: Path, contract: object) -> None:
     assert "contract is" in refusal(tmp_path, f"contract = {json.dumps(contract)}")
