@@ -59,8 +59,8 @@ def read(sent: Sequence[object], window: Window, length_ns: int, price_increment
     prices = np.array([bar[1:5] for bar in found], np.float64).reshape(len(found), 4)
     volumes = np.array([bar[5] for bar in found], np.int64)
 
-    # the bar before and the one after were asked for too: planning.asked
-    near = (starts >= window.start_ns - length_ns) & (starts <= window.end_ns + length_ns)
+    # the bar before and the one at the end were asked for too: planning.asked
+    near = (starts >= window.start_ns - length_ns) & (starts <= window.end_ns)
     inside = near & (starts >= window.start_ns) & (starts < window.end_ns)
     refused[OUTSIDE] = int(np.count_nonzero(~near))
     wanted = inside.copy()

@@ -2,7 +2,7 @@
 
 The venue sends at most 20,000 bars an answer, newest first, and silently leaves out what is more (fact sheet 4.3).
 So a window is never longer than a page can hold. Whether its ends are in it is not documented: each window is asked
-for with the bar before it and the one after it, and what was not wanted is thrown away. Windows begin at fixed times,
+for from the bar before it on, room is left for the one at its end, and neither is taken. Windows begin at fixed times,
 whatever is asked for, so that those of the past are the same ones again and can be kept.
 
 A page that comes full all the same was cut: `rest` says what is to be asked for again.
@@ -15,7 +15,7 @@ from shm.timeframe import Timeframe
 
 MAX_BARS: Final = 20_000  # of a page
 MAX_WINDOWS: Final = 100  # of one plan: at most two million bars, 256 MB
-_MARGIN_BARS: Final = 2  # the one before, the one after
+_MARGIN_BARS: Final = 2  # the one before, the one at the end
 
 
 class HistoryRefusal(ValueError):
@@ -69,8 +69,8 @@ def windows(ranges: Iterable[tuple[int, int]], length_ns: int, limit: int = MAX_
 
 
 def asked(window: Window, length_ns: int) -> Window:
-    """The times that a request names: a bar more at either end."""
-    return Window(window.start_ns - length_ns, window.end_ns + length_ns - 1)
+    """The times that a request names. Whether the venue counts them in or not, all that is wanted lies between."""
+    return Window(window.start_ns - length_ns, window.end_ns)
 
 
 def rest(window: Window, first_ns: int, last_ns: int, length_ns: int) -> list[Window]:

@@ -87,6 +87,18 @@ def test_it_stops_after_four_contracts_that_the_venue_does_not_have() -> None:
     assert venue.looked_up == [STEM + month for month in ("U26", "M26", "H26", "Z25")]
 
 
+def test_it_stops_where_the_window_begins() -> None:
+    always_more = {"Z26": hours(dict.fromkeys(range(12), 9), 1.0), "U26": hours(dict.fromkeys(range(12), 5), 1.0)}
+    venue = Contracts(always_more)
+    assert joined(venue).contracts == (STEM + "U26", STEM + "Z26")
+    assert venue.looked_up == [STEM + "U26"], "all but the first day is the newest contract's"
+
+
+def test_only_misses_in_a_row_end_the_search() -> None:
+    venue = Contracts({"Z26": THREE["Z26"], "Z25": THREE["U26"], "Z24": THREE["M26"]})
+    assert joined(venue).contracts == (STEM + "Z24", STEM + "Z25", STEM + "Z26")
+
+
 def test_contracts_that_are_missing_or_empty_are_passed_over() -> None:
     venue = Contracts({"Z26": THREE["Z26"], "U26": [], "H26": THREE["U26"]})
     assert joined(venue).contracts == (STEM + "H26", STEM + "Z26")

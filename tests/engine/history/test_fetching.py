@@ -125,7 +125,9 @@ def test_a_bar_that_is_not_over_is_not_asked_for() -> None:
         venue = kept(*range(10))
         now_ns = (START_S + 7) * SECOND_NS + 5
         assert await starts(a_history(venue, now_ns=now_ns), (0, 10)) == list(range(7))
+        asked = len(venue.asked)
         assert await starts(a_history(venue, now_ns=now_ns), (8, 10)) == []
+        assert len(venue.asked) == asked
 
     run(story())
 

@@ -84,7 +84,7 @@ def test_what_is_no_bar_is_left_out_and_counted(row: object) -> None:
         (minute(0, h=99.75), page.UNORDERED),
         (minute(0, l=100.5, h=101), page.UNORDERED),
         (minute(-2), page.OUTSIDE),
-        (minute(12), page.OUTSIDE),
+        (minute(11), page.OUTSIDE),
     ],
 )
 def test_what_cannot_be_right_is_left_out_and_counted(row: dict[str, Any], why: str) -> None:

@@ -60,6 +60,12 @@ def test_a_suspect_bar_that_agrees_is_confirmed_and_keeps_what_only_we_know(flag
     assert (row["buy_volume"], row["trades"], row["notional"]) == (3, 4, 99)
 
 
+def test_a_bar_that_ends_with_its_session_does_not_differ_for_that() -> None:
+    ours = bars((1, {"end_ns": 2 * SECOND_NS - 5}))
+    assert len(stitch(ours, bars((1, {}))).rows) == 0
+    assert stitch(ours, bars((1, {"close": 1}))).rows["end_ns"].tolist() == [2 * SECOND_NS - 5]
+
+
 def test_a_mark_of_the_venues_bar_stays() -> None:
     joined = bars((1, {"flags": CLOSED | BarFlag.JOINED}))
     assert stitch(bars(), joined).rows["flags"].tolist() == [REPAIRED | BarFlag.JOINED]
