@@ -34,8 +34,8 @@ def parser(command: str) -> Arguments:
         description="Fetch the venue's bars of an instrument and write them to a file, Arrow IPC or Parquet by its "
         "ending: one row a bar, in order of time. What the venue does not tell (buy and sell volume, trades, vwap) is "
         "null.",
-        epilog="Exit status: 0, 1 for a failure, 2 for wrong use. Credentials come from the environment only: "
-        "PROJECT_X_USERNAME and PROJECT_X_API_KEY.",
+        epilog="Exit status: 0, 1 for a failure, 2 for wrong use, 130 after Ctrl-C. Credentials come from the "
+        "environment only: PROJECT_X_USERNAME and PROJECT_X_API_KEY.",
     )
     made.add_argument(
         "symbol", metavar="SYMBOL", help="the exchange's, as MNQ: of its front contract, unless --contract"

@@ -79,6 +79,11 @@ class History:
         """Pages that were not asked for, because the same one was under way; those of the cache it counts itself."""
         return self._flights.joined
 
+    @property
+    def settled_ns(self) -> int:
+        """What is over by then changes no more, and comes no more."""
+        return self._now_ns() - SETTLED_NS
+
     async def fetch(
         self,
         contract_id: str,

@@ -5,10 +5,12 @@ import pty
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 
@@ -20,7 +22,7 @@ from tests.system.venue import KEY, USER, Venue, venue_alone
 from tests.waiting import wait_for
 
 LIMIT_S = 120.0
-RECORDS = 4000  # of the simulator, before it is paused: some seconds of trades
+TRADED_NS = 3 * 10**9  # before the simulator is paused
 
 
 @pytest.fixture(scope="module")
@@ -28,10 +30,18 @@ def venue(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Venue]:
     folder = tmp_path_factory.mktemp("venue") / "temporary"
     with venue_alone(folder, "--symbols", "MNQ", "--rate", "20000") as alone:
         alone.resume()
-        truth = alone.truth["CON.F.US.MNQ.Z26"]
-        wait_for(lambda: truth.rows > RECORDS, LIMIT_S, "some trades")
+        wait_for(lambda: np.ptp(trade_stamps(alone)) > TRADED_NS, LIMIT_S, "some seconds of trades")
         alone.pause()
+        last_ns = max(trade_stamps(alone))
+        wait_for(lambda: time.time_ns() > last_ns + 10**9, LIMIT_S, "the end of the last second with a trade")
         yield alone
+
+
+def trade_stamps(venue: Venue) -> list[int]:
+    """Of all trades that were sent; one that is none before there are any."""
+    truth = venue.truth["CON.F.US.MNQ.Z26"]
+    stamps: list[int] = truth.trades_sent(0, truth.rows)["venue_ns"].tolist()
+    return stamps or [0]
 
 
 def environ(**changed: str) -> dict[str, str]:
