@@ -176,7 +176,8 @@ def _together(pages: Iterable[Page | Fetched]) -> Fetched:
     for page in pages:
         refused.update(page.refused)
         parts.append(page.rows)
-    return Fetched(np.sort(np.concatenate(parts), order="start_ns"), refused)
+    rows = np.concatenate(parts)
+    return Fetched(rows[np.argsort(rows["start_ns"])], refused)
 
 
 def _stamp(at_ns: int) -> str:

@@ -48,7 +48,7 @@ def stitch(stored: Rows, fetched: Rows) -> Stitched:
     forming: then it is confirmed, and keeps its buy and sell volume, trades and notional, which the venue does not
     tell. One that differs gets the venue's values, with those four not known. A bar the venue does not have stays.
     """
-    ours, theirs = newest(stored), np.sort(fetched, order="start_ns")
+    ours, theirs = newest(stored), fetched[np.argsort(fetched["start_ns"])]
     places = np.searchsorted(ours["start_ns"], theirs["start_ns"])
     known = np.zeros(len(theirs), np.bool_)
     below = places < len(ours)
