@@ -178,15 +178,14 @@ def test_a_successor_goes_on_without_what_the_venue_refuses_by_now(shm_root: Pat
         await until(lambda: all((Record.DATA, 0) in records(folder, each) for each in SYMBOLS), "both", 60)
         running.process.send_signal(signal.SIGKILL)
         await asyncio.wait_for(reading, 30)
+        assert await running.process.wait() == -signal.SIGKILL
         before = records(folder, "MES")
         venue.contracts = [row for row in venue.contracts if row["id"] == CONTRACTS["MNQ"][0]]
         running, reading = await start(job(venue, folder))
         await until(lambda: records(folder, "MNQ").count((Record.DATA, 0)) == 2, "a snapshot of the other", 60)
         sentence = "the venue has no active contract of MES: set contract in MES.toml to an id"
-        assert running.events == [
-            {"event": "let_go", "symbol": "MES", "message": sentence},
-            {"event": "streaming"},
-        ]
+        said = [{"event": "let_go", "symbol": "MES", "message": sentence}, {"event": "streaming"}]
+        await until(lambda: running.events == said, f"{said}", 60)
         assert records(folder, "MES") == [*before, (Record.GAP, Reason.ENGINE_RESTART), (Record.GAP, Reason.CLOSED)]
         running.process.send_signal(signal.SIGTERM)
         await asyncio.wait_for(reading, 30)
@@ -296,6 +295,7 @@ def test_a_front_contract_is_followed(shm_root: Path, engine_name: str) -> None:
         assert records(folder, "MES") == [(Record.CONFIG, 0), (Record.GAP, Reason.STARTING), (Record.DATA, 0)]
         running.process.send_signal(signal.SIGTERM)
         await asyncio.wait_for(reading, 30)
+        assert await running.process.wait() == 0
         assert "MNQ rolls from CON.F.US.MNQ.Z26 to CON.F.US.MNQ.H27" in running.log
 
     with_venue(play)

@@ -66,7 +66,7 @@ def test_a_successor_says_first_that_it_is_one() -> None:
 def test_a_silent_socket_is_dropped() -> None:
     async def scene(venue: FakeVenue, stage: Stage) -> None:
         await stage.until_snapshots()
-        await until(lambda: venue.connections >= 2, "a new connection")
+        await until(lambda: stage.streams >= 2, "a new connection, subscribed")
 
     stage = play(scene, settings=FeedSettings(backoff_first_ms=1, socket_silence_ms=200))
     assert stage.mnq.gaps[:3] == [Reason.STARTING, Reason.DISCONNECTED, Reason.RECONNECTED]
