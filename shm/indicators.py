@@ -68,12 +68,12 @@ class Indicators:
         window = _at_least(2, length)
         mean = self._values.rolling_mean(window)
         deviation = self._values.rolling_std(window, ddof=1)
-        return pl.when(deviation > 0).then((self._values - mean) / deviation).alias("zscore")
+        return ((self._values - mean) / _nonzero(deviation)).alias("zscore")
 
     def returns(self, length: int = 1) -> pl.Expr:
         """Change against `length` rows ago, as a fraction of the value then: `returns`; null where that was 0."""
         before = self._values.shift(_at_least(1, length))
-        return pl.when(before != 0).then(self._values / before - 1).alias("returns")
+        return (self._values / _nonzero(before) - 1).alias("returns")
 
     def rsi(self, length: int = 14) -> pl.Expr:
         """Relative strength by Wilder, 0 to 100: `rsi`; null in the first `length` rows.
@@ -84,10 +84,9 @@ class Indicators:
         `length` is at least 2.
         """
         values = _finite(self._values)
-        strength = polars_talib.rsi(values, _at_least(2, length)).fill_nan(None)
-        # 0 means that nothing was gained since the first row, so a value that is still the first one never moved
-        unmoved = (strength == 0) & (values == values.drop_nulls().first())
-        return pl.when(unmoved).then(50.0).otherwise(strength).alias("rsi")
+        strength = polars_talib.rsi(values, _at_least(2, length))
+        unmoved = (values == values.drop_nulls().first()).cum_min()  # TA-Lib has 0 there
+        return pl.when(values.is_not_null().cum_sum() > length).then(strength + 50.0 * unmoved).alias("rsi")
 
     def atr(self, length: int = 14, *, high: str | pl.Expr = "high", low: str | pl.Expr = "low") -> pl.Expr:
         """Average true range by Wilder, of the close: `pl.col("close").shard.atr(14)`, as `atr`.
@@ -97,9 +96,10 @@ class Indicators:
         the first `length` rows. From the first null or nan that follows a whole row on it is null. `length` is at
         least 1.
         """
-        top, bottom, close = (_finite(part) for part in (_of(high), _of(low), self._values))
-        ranges: pl.Expr = polars_talib.atr(top, bottom, close, timeperiod=_at_least(1, length))
-        return ranges.fill_nan(None).alias("atr")
+        top, bottom, close = parts = [_finite(part) for part in (_of(high), _of(low), self._values)]
+        ranges = polars_talib.atr(top, bottom, close, timeperiod=_at_least(1, length))
+        whole = pl.all_horizontal(part.is_not_null() for part in parts)
+        return pl.when(whole.cum_sum() > length).then(ranges).alias("atr")
 
     def bollinger(self, length: int = 20, width: float = 2.0) -> pl.Expr:
         """A struct `bollinger`: middle, the mean of the last `length` rows; upper and lower, `width` deviations off it.
@@ -112,9 +112,11 @@ class Indicators:
         window = _at_least(1, length)
         middle = self._values.rolling_mean(window)
         off = width * self._values.rolling_std(window, ddof=0)
-        return pl.struct(middle.alias("middle"), (middle + off).alias("upper"), (middle - off).alias("lower")).alias(
-            "bollinger"
+        bands = pl.struct(middle.alias("middle"), off.alias("upper")).struct.with_fields(
+            (pl.field("middle") + pl.field("upper")).alias("upper"),
+            (pl.field("middle") - pl.field("upper")).alias("lower"),
         )
+        return bands.alias("bollinger")
 
     def session_vwap(self, volume: str | pl.Expr = "volume", session: str | pl.Expr | None = "trading_day") -> pl.Expr:
         """The mean price weighted by volume since the session began: `session_vwap`. None: since the frame began.
@@ -123,9 +125,8 @@ class Indicators:
         `volume="size"`. It begins anew where `session` has another value. Null until there was volume.
         """
         traded = pl.when(self._values.is_not_null()).then(_of(volume))
-        total = _within(traded.cum_sum(), session)
-        paid = _within((self._values * traded).cum_sum(), session)
-        return pl.when(total > 0).then(paid / total).alias("session_vwap")
+        vwap = (self._values * traded).cum_sum() / _nonzero(traded.cum_sum())
+        return _within(vwap, session).alias("session_vwap")
 
     def signed(self, side: str | pl.Expr = "side") -> pl.Expr:
         """Sizes of trades with the aggressor's sign: what a buyer took is positive, what a seller took is negative.
@@ -146,8 +147,7 @@ class Indicators:
         Null in the first length - 1 rows, and where nothing was traded.
         """
         window = _at_least(1, length)
-        total = _of(volume).rolling_sum(window)
-        return pl.when(total > 0).then(self._values.rolling_sum(window) / total).alias("flow_imbalance")
+        return (self._values.rolling_sum(window) / _nonzero(_of(volume).rolling_sum(window))).alias("flow_imbalance")
 
     def order_flow_imbalance(
         self, ask: str | pl.Expr = "ask", bid_size: str | pl.Expr = "bid_size", ask_size: str | pl.Expr = "ask_size"
@@ -203,6 +203,11 @@ def _finite(values: pl.Expr) -> pl.Expr:
     """Null for what is no number: TA-Lib takes nan for one, and an RSI behind it would be 0 for ever."""
     number = values.cast(pl.Float64)
     return pl.when(number.is_finite()).then(number)
+
+
+def _nonzero(values: pl.Expr) -> pl.Expr:
+    """Null for 0. One node that names `values` once: what a when() names twice, polars may compute twice."""
+    return values.replace(0, None)
 
 
 def _within(values: pl.Expr, session: str | pl.Expr | None) -> pl.Expr:

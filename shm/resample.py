@@ -7,6 +7,7 @@ from .timeframe import Timeframe, Unit, parse
 
 _CLOCK = {Unit.SECOND: "s", Unit.MINUTE: "m", Unit.HOUR: "h"}
 _SESSION = {Unit.DAY: "1d", Unit.WEEK: "1w", Unit.MONTH: "1mo"}
+_PRICES = ("open", "high", "low", "close")
 _SUMS = ("volume", "buy_volume", "sell_volume", "trades")
 _ANY = BarFlag.FORMING | BarFlag.REPAIRED | BarFlag.SUSPECT | BarFlag.JOINED
 _ALL = (BarFlag.COMPLETE, BarFlag.NO_TRADE)
@@ -21,10 +22,10 @@ def resample(bars: pl.LazyFrame, timeframe: str) -> pl.LazyFrame:
     end, buy_volume, sell_volume, trades, vwap, trading_day and flags it may have any, and those come out again.
 
     Volumes and trades are added. Bars without volume have a say in prices only where there is no other, because their
-    flat price is none that was traded. `vwap` is weighted by volume, and the last close where there is none. A bar is
-    forming, repaired, suspect or joined if any in it is, complete or without trade if all are. Whether bars are
-    missing at the end of the last one is not known here: it is what there is so far. Raises ValueError for a name that
-    is no timeframe of time, and for a frame that lacks a column.
+    flat price is none that was traded. `vwap` is weighted by volume, and the last one where there is none, and
+    `trading_day` is the first bar's. A bar is forming, repaired, suspect or joined if any in it is, complete or without
+    trade if all are. Whether bars are missing at the end of the last one is not known here: it is what there is so far.
+    Raises ValueError for a name that is no timeframe of time, and for a frame that lacks a column.
     """
     wanted = parse(timeframe)
     if not wanted.is_time:
@@ -35,9 +36,10 @@ def resample(bars: pl.LazyFrame, timeframe: str) -> pl.LazyFrame:
         raise ValueError(f"the frame has no {', '.join(sorted(missing))}: bars of {wanted.name} are made of it")
     index = "trading_day" if wanted.is_session else "start"
     order = ("trading_day", "start") if wanted.is_session else ("start",)
-    made = _folded(wanted, names)
+    made = _folded(names)
     return (
         bars.sort(order)  # the streaming engine takes it on trust
+        .with_columns(pl.when(pl.col("volume") > 0).then(pl.col(_PRICES)).name.prefix("_traded_"))
         .group_by_dynamic(index, every=_every(wanted))
         .agg(*(expression.alias(f"_{name}") for name, expression in made.items()))
         .select(_label(name, wanted, index) for name in names if name in made or name == index)
@@ -57,26 +59,21 @@ def _label(name: str, wanted: Timeframe, index: str) -> pl.Expr:
     return pl.col(f"_{name}").alias(name)
 
 
-def _folded(wanted: Timeframe, names: list[str]) -> dict[str, pl.Expr]:
+def _folded(names: list[str]) -> dict[str, pl.Expr]:
     """Each column of the result over the bars of one period."""
     volume = pl.col("volume")
-    traded = volume > 0
-
-    def of_traded(column: str, how: str) -> pl.Expr:
-        there = pl.col(column)
-        return pl.coalesce(getattr(there.filter(traded), how)(), getattr(there, how)())
-
-    weighted = (pl.col("vwap") * volume).filter(traded).sum() / volume.sum()
+    traded = {name: pl.col(f"_traded_{name}") for name in _PRICES}
+    weighted = (pl.col("vwap") * volume).filter(volume > 0).sum() / volume.sum()
     made = {
         "start": pl.col("start").first(),
         "end": pl.col("end").last(),
-        "open": of_traded("open", "first"),
-        "high": of_traded("high", "max"),
-        "low": of_traded("low", "min"),
-        "close": of_traded("close", "last"),
+        "open": pl.coalesce(traded["open"].drop_nulls().first(), pl.col("open").first()),
+        "high": pl.coalesce(traded["high"].max(), pl.col("high").max()),
+        "low": pl.coalesce(traded["low"].min(), pl.col("low").min()),
+        "close": pl.coalesce(traded["close"].drop_nulls().last(), pl.col("close").last()),
         **{name: pl.col(name).sum() for name in _SUMS},
         "vwap": pl.when(volume.sum() > 0).then(weighted).otherwise(pl.col("vwap").last()),
-        "trading_day": pl.col("trading_day").last() if wanted.is_session else pl.col("trading_day").first(),
+        "trading_day": pl.col("trading_day").first(),
         "flags": _flags(),
     }
     return {name: expression for name, expression in made.items() if name in names}

@@ -214,6 +214,14 @@ def test_nothing_is_said_after_a_hole_in_a_smoothed_value(name: str) -> None:
         assert _column(usable, ALL[name]())[-1] is not None
 
 
+@pytest.mark.parametrize(("name", "column"), [("rsi", "close"), ("atr", "close"), ("atr", "high")])
+def test_a_smoothed_value_begins_with_the_first_whole_row(name: str, column: str) -> None:
+    frame = _frame([5.0 + row % 4 for row in range(30)])
+    late = frame.with_columns(pl.when(pl.int_range(pl.len()) >= 7).then(column).alias(column))
+    expected = [None] * 7 + _column(frame.slice(7), ALL[name]())
+    _check(_column(late, ALL[name]()), expected)
+
+
 def test_a_null_is_no_observation() -> None:
     frame = pl.LazyFrame({"close": [1.0, None, 3.0, 4.0], "volume": [1, 1, 1, None], "trading_day": 1})
     assert _column(frame, CLOSE.sma(2)) == [None, None, None, 3.5]

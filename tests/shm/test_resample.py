@@ -101,6 +101,14 @@ def test_flags_of_one_and_flags_of_all() -> None:
     assert made.schema["flags"] == pl.UInt32
 
 
+def test_a_bar_without_trades_has_no_say() -> None:
+    bars = [plain.Bar(MONDAY, 9.0, 9.0, 9.0, 9.0, 0, 0, 0, 0, float("nan"))]
+    bars += [plain.Bar(MONDAY + 1, 2.0, 4.0, 1.0, 3.0, 10, 4, 6, 2, 2.5), bars[0]._replace(start_s=MONDAY + 2)]
+    bars += [plain.Bar(MONDAY + 60, 3.0, 3.0, 3.0, 3.0, 0, 0, 0, 0, 3.0)]
+    made = resample(_frame(bars), "1min").drop("start").collect()
+    assert made.rows() == [(2.0, 4.0, 1.0, 3.0, 10, 4, 6, 2, 2.5), (3.0, 3.0, 3.0, 3.0, 0, 0, 0, 0, 3.0)]
+
+
 def test_only_the_columns_that_came_go_out() -> None:
     frame = _frame([plain.Bar(MONDAY, 1.0, 2.0, 0.5, 1.5, 10, 4, 6, 2, 1.25)])
     few = frame.select("start", "open", "high", "low", "close", "volume", extra=pl.lit("x"))
