@@ -11,8 +11,9 @@ All of them are lazy, chain with each other and with polars, go into `.over("sym
 Type checkers do not see names that are registered: `Indicators(close).rsi(14)` and `Frames(bars.lazy())` are the same.
 
 Rows are taken in the order of the frame, oldest first, and a row knows nothing of later ones. Results are null until
-there are rows enough, never nan. An output has the name of the indicator, so that it does not take its input's place.
-The average true range and the relative strength are TA-Lib's, by the plugin polars-talib; the rest is polars' own.
+there are rows enough; nan comes out only where nan went in. An output has the name of the indicator, so that it does
+not take its input's place. The average true range and the relative strength are TA-Lib's, by the plugin polars-talib;
+the rest is polars' own.
 """
 
 from typing import Final

@@ -2,9 +2,9 @@
 
     python docs/examples/value.py MNQ
 
-The area is that of all trades since it was started, one lazy query (docs/indicators.md). It is kept in a cache of frames
-and made anew once in REFRESH_TRADES trades; the newest price is compared with it at every publication. A tape that was
-read too slowly has a hole, so what came before it is forgotten.
+The area is that of all trades since it was started, one lazy query (docs/indicators.md). It is kept in a cache of
+frames and made anew once in REFRESH_TRADES trades; the newest price is compared with it at every publication. A tape
+that was read too slowly has a hole, so what came before it is forgotten.
 """
 
 import sys
