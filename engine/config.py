@@ -383,9 +383,18 @@ def _venue(given: VenueSettings, name: str | None, source: str) -> VenueSettings
                     ' leave it out, or set venue.name to "projectx"'
                 )
         return given
+    needed = ("market_hub_url", "user_hub_url") if given.account else ("market_hub_url",)
+    if given.api_url not in ("", PROJECTX.api_url):
+        for key in needed:
+            if not getattr(given, key):
+                raise ConfigError(
+                    f"{source}: venue.api_url is {_shown(given.api_url)}, but venue.{key} is not set, so that host's"
+                    f" token would go to {urlsplit(PROJECTX.market_hub_url).hostname}: set venue.{key} too"
+                )
+        return given
     return dataclasses.replace(
         given,
-        api_url=given.api_url or PROJECTX.api_url,
+        api_url=PROJECTX.api_url,
         market_hub_url=given.market_hub_url or PROJECTX.market_hub_url,
         user_hub_url=given.user_hub_url or PROJECTX.user_hub_url,
     )

@@ -223,6 +223,21 @@ def test_plain_addresses_are_for_this_machine(tmp_path: Path) -> None:
     assert load(tmp_path / "e.toml").venue.market_hub_url == "ws://127.0.0.1:9/hubs/market"
 
 
+def test_a_token_goes_to_no_other_host_than_its_own(tmp_path: Path) -> None:
+    own = '[venue]\nname = "projectx"\napi_url = "https://h/api"\n'
+    market, user = 'market_hub_url = "https://h/hubs/market"\n', 'user_hub_url = "https://h/hubs/user"\n'
+    refusal = engine_refusal(tmp_path, own + user)
+    assert "venue.api_url is 'https://h/api', but venue.market_hub_url is not set" in refusal
+    assert "token would go to rtc.topstepx.com: set venue.market_hub_url too" in refusal
+    assert "venue.user_hub_url is not set" in engine_refusal(tmp_path, own + market + "account = true")
+    (tmp_path / "e.toml").write_text(own + market)
+    assert load(tmp_path / "e.toml").venue.user_hub_url == ""  # nobody goes there
+    (tmp_path / "e.toml").write_text(own + market + user + "account = true")
+    assert load(tmp_path / "e.toml").venue.user_hub_url == "https://h/hubs/user"
+    (tmp_path / "e.toml").write_text(own.replace("https://h/api", "https://api.topstepx.com/api"))
+    assert load(tmp_path / "e.toml").venue.market_hub_url == "https://rtc.topstepx.com/hubs/market"
+
+
 def test_the_simulator_takes_no_address_until_it_runs(tmp_path: Path) -> None:
     assert "picks its own address" in engine_refusal(tmp_path, '[venue]\napi_url = "https://h/api"')
     found = load().at_simulator("http://127.0.0.1:5000", "someone")
