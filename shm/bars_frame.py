@@ -11,6 +11,7 @@ The key of a time bar is its start. Bars by count have start and row number: two
 Nothing else in `shm` imports this file; polars is imported with it.
 """
 
+import functools
 import warnings
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
@@ -180,7 +181,7 @@ def _pieces(files: Sequence[Sealed], wanted: _Wanted) -> Iterator[_Piece]:
         if file.last_start_ns < start_ns or file.first_start_ns >= end_ns:
             continue
         begin = 0
-        for rows, first, last in file.batches[["rows", "first_start_ns", "last_start_ns"]].tolist():
+        for _, _, _, rows, first, last, _, _ in file.batches:
             if last >= start_ns and first < end_ns:
                 yield _Piece(file, begin, begin + rows, first, last, first < start_ns or last >= end_ns)
             begin += rows
@@ -304,7 +305,12 @@ def _scan_files(files: Sequence[Sealed], wanted: _Wanted, begin: int = 0, end: i
 
 
 def _batch_at(file: Sealed, row: int) -> int:
-    return int(np.searchsorted(np.cumsum(file.batches["rows"]), row, "right"))
+    """The number of the batch that begins with that row."""
+    for i, batch in enumerate(file.batches):
+        row -= batch.rows
+        if row < 0:
+            return i
+    raise ValueError(f"{file.path} has no such row")
 
 
 def _alike(bars: pl.LazyFrame, whole: bool) -> pl.LazyFrame:
@@ -313,6 +319,11 @@ def _alike(bars: pl.LazyFrame, whole: bool) -> pl.LazyFrame:
 
 
 def check_schema(file: Sealed) -> None:
-    """Raise LayoutError unless the columns are those that a file of its scale has."""
-    if pl.read_ipc_schema(file.path) != dict(schema(file.scale.whole_sizes)):
+    """Raise LayoutError unless the columns are those that a file of its scale has; once for a file."""
+    if not _has_schema(file.path, file.bytes, file.modified_wall_ns, file.scale.whole_sizes):
         raise LayoutError(f"{file.path} has other columns than bars have: it was sealed by another version")
+
+
+@functools.lru_cache(maxsize=4096)
+def _has_schema(path: Path, size: int, modified_wall_ns: int, whole_sizes: bool) -> bool:
+    return pl.read_ipc_schema(path) == dict(schema(whole_sizes))

@@ -28,7 +28,6 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 import numpy as np
-import numpy.typing as npt
 
 from .errors import LayoutError
 from .timeframe import MAX_COUNT, Timeframe, Unit
@@ -37,7 +36,7 @@ MAGIC: Final = b"SBSEALED"
 SEAL_VERSION: Final = 1
 MAX_BATCHES: Final = 1 << 10  # of a file
 MAX_FILE_ROWS: Final = 1 << 19  # about 60 MB: what a compaction holds in memory is a few times that
-BATCH_ROWS: Final = 1 << 15  # what a reader must look through for a bar that was revised later
+BATCH_ROWS: Final = 1 << 16  # what a reader must look through for a bar that was revised later
 MAX_FOOTER_BYTES: Final = 1 << 16
 LIVE, FETCHED = "", "f"  # the series
 
@@ -100,6 +99,19 @@ class Scale(NamedTuple):
         return self.size_increment % int(10**self.size_scale) == 0
 
 
+class Batch(NamedTuple):
+    """A row of the table, as plain numbers: see BATCH."""
+
+    offset: int
+    bytes: int
+    header_bytes: int
+    rows: int
+    first_start_ns: int
+    last_start_ns: int
+    header_crc32: int
+    crc32: int
+
+
 class Name(NamedTuple):
     """What the name of a file says."""
 
@@ -114,7 +126,7 @@ class Name(NamedTuple):
 
 
 class Sealed(NamedTuple):
-    """A file that was checked; `batches` are BATCH rows."""
+    """A file that was checked."""
 
     path: Path
     name: Name
@@ -124,15 +136,15 @@ class Sealed(NamedTuple):
     timeframe: Timeframe
     symbol: str
     scale: Scale
-    batches: npt.NDArray[np.void]
+    batches: tuple[Batch, ...]
 
     @property
     def first_start_ns(self) -> int:
-        return int(self.batches["first_start_ns"][0])
+        return self.batches[0].first_start_ns
 
     @property
     def last_start_ns(self) -> int:
-        return int(self.batches["last_start_ns"][-1])
+        return self.batches[-1].last_start_ns
 
 
 class Listing(NamedTuple):
@@ -231,8 +243,8 @@ def verify(sealed: Sealed) -> Iterator[tuple[int, str]]:
     """(index, fault or "") of each batch whose checksum was compared with all of its bytes: reads the whole file."""
     with open(sealed.path, "rb", buffering=0) as file:
         for i, batch in enumerate(sealed.batches):
-            data = os.pread(file.fileno(), int(batch["bytes"]), int(batch["offset"]))
-            yield i, "" if zlib.crc32(data) == batch["crc32"] else "its checksum does not fit its bytes"
+            data = os.pread(file.fileno(), batch.bytes, batch.offset)
+            yield i, "" if zlib.crc32(data) == batch.crc32 else "its checksum does not fit its bytes"
 
 
 @functools.lru_cache(maxsize=4096)
@@ -250,15 +262,14 @@ def _checked(path: Path, inode: int, size: int, modified_wall_ns: int) -> Sealed
     finally:
         os.close(descriptor)
     name = parse_name(path.name)
-    if name is None or name.gone or (name.first, name.last) != (int(seal["first"]), int(seal["last"])):
+    if name is None or name.gone or (name.first, name.last) != (seal["first"], seal["last"]):
         raise LayoutError(f"{path} holds rows {seal['first']} to {seal['last']}, which its name does not say")
-    timeframe = Timeframe(Unit(int(seal["unit"])), int(seal["amount"]))
-    scale = Scale(*(int(seal[field]) for field in Scale._fields))
-    symbol = bytes(seal["symbol"]).decode("ascii")
-    return Sealed(path, name, int(seal["rows"]), size, modified_wall_ns, timeframe, symbol, scale, batches)
+    timeframe = Timeframe(Unit(seal["unit"]), seal["amount"])
+    scale = Scale(*(seal[field] for field in Scale._fields))
+    return Sealed(path, name, seal["rows"], size, modified_wall_ns, timeframe, seal["symbol"].decode(), scale, batches)
 
 
-def _seal_of(path: Path, descriptor: int, size: int) -> tuple[np.void, npt.NDArray[np.void]]:
+def _seal_of(path: Path, descriptor: int, size: int) -> tuple[dict[str, Any], tuple[Batch, ...]]:
     """The seal and the table, after every check that does not read the columns."""
     tail = os.pread(descriptor, _TAIL_BYTES, max(0, size - _TAIL_BYTES))
     if len(tail) < _TRAILER_BYTES + SEAL.itemsize or tail[-len(_ARROW) :] != _ARROW:
@@ -270,53 +281,50 @@ def _seal_of(path: Path, descriptor: int, size: int) -> tuple[np.void, npt.NDArr
     end = os.pread(descriptor, SEAL.itemsize + footer_bytes, seal_at)
     if len(end) != SEAL.itemsize + footer_bytes:
         raise LayoutError(f"{path} changes while it is read: no bar file of ours does")
-    seal: np.void = np.frombuffer(end, SEAL, 1)[0]
-    if bytes(seal["magic"]) != MAGIC:
+    seal = dict(zip(SEAL.names or (), np.frombuffer(end, SEAL, 1).tolist()[0], strict=True))
+    if seal["magic"] != MAGIC:
         raise LayoutError(f"{path} is an Arrow file, but none that shardbook sealed")
     if zlib.crc32(end[: SEAL.itemsize - 4]) != seal["crc32"]:
         raise LayoutError(f"{path} has a seal that its checksum does not fit: it is damaged")
-    if int(seal["version"]) != SEAL_VERSION:
-        raise LayoutError(f"{path} is of sealing version {int(seal['version'])}, this program reads {SEAL_VERSION}")
+    if seal["version"] != SEAL_VERSION:
+        raise LayoutError(f"{path} is of sealing version {seal['version']}, this program reads {SEAL_VERSION}")
     if zlib.crc32(end[SEAL.itemsize :]) != seal["footer_crc32"]:
         raise LayoutError(f"{path} has a footer that its checksum does not fit: it is damaged")
-    count = int(seal["batches"])
-    table_bytes = count * BATCH.itemsize
-    _require(path, 1 <= count <= MAX_BATCHES and int(seal["total_bytes"]) == size and seal_at > table_bytes)
+    table_bytes = seal["batches"] * BATCH.itemsize
+    _require(path, 1 <= seal["batches"] <= MAX_BATCHES and seal["total_bytes"] == size and seal_at > table_bytes)
     table = os.pread(descriptor, table_bytes, seal_at - table_bytes)
     if zlib.crc32(table) != seal["table_crc32"]:
         raise LayoutError(f"{path} has a table of batches that its checksum does not fit: it is damaged")
-    batches = np.frombuffer(table, BATCH)
+    batches = tuple(Batch(*row) for row in np.frombuffer(table, BATCH).tolist())
+    _check_seal(path, seal)
     _check_places(path, seal, batches, seal_at - table_bytes)
-    head = os.pread(descriptor, int(seal["head_bytes"]), 0)
-    if zlib.crc32(head) != seal["head_crc32"]:
+    if zlib.crc32(os.pread(descriptor, seal["head_bytes"], 0)) != seal["head_crc32"]:
         raise LayoutError(f"{path} has a head that its checksum does not fit: it is damaged")
     for batch in batches:
-        header = os.pread(descriptor, int(batch["header_bytes"]), int(batch["offset"]))
-        if zlib.crc32(header) != batch["header_crc32"]:
-            raise LayoutError(f"{path} has a batch header at {int(batch['offset'])} that its checksum does not fit")
+        if zlib.crc32(os.pread(descriptor, batch.header_bytes, batch.offset)) != batch.header_crc32:
+            raise LayoutError(f"{path} has a batch header at {batch.offset} that its checksum does not fit")
     return seal, batches
 
 
-def _check_places(path: Path, seal: np.void, batches: npt.NDArray[np.void], limit: int) -> None:
-    """The batches lie one after the other between head and table, and what they count adds up."""
-    at = int(seal["head_bytes"])
-    _require(path, 0 < at <= MAX_FOOTER_BYTES)
-    last_start_ns = int(batches["first_start_ns"][0])
+def _check_seal(path: Path, seal: dict[str, Any]) -> None:
+    """Its numbers are possible ones."""
+    _require(path, 0 < seal["head_bytes"] <= MAX_FOOTER_BYTES and 0 < seal["rows"] <= MAX_FILE_ROWS)
+    _require(path, seal["unit"] in tuple(Unit) and 1 <= seal["amount"] <= MAX_COUNT and seal["symbol"].isascii())
+    for what in ("price", "size"):
+        _require(path, 0 <= seal[f"{what}_scale"] <= 18 and seal[f"{what}_increment"] > 0)
+
+
+def _check_places(path: Path, seal: dict[str, Any], batches: tuple[Batch, ...], limit: int) -> None:
+    """The batches lie one after the other between head and table, in order of time, and their rows add up."""
+    at, rows, last_start_ns = seal["head_bytes"], 0, batches[0].first_start_ns
     for batch in batches:
-        _require(path, int(batch["offset"]) == at and 0 < int(batch["rows"]) <= MAX_FILE_ROWS)
-        _require(path, 0 < int(batch["header_bytes"]) <= min(MAX_FOOTER_BYTES, int(batch["bytes"])))
-        _require(path, last_start_ns <= int(batch["first_start_ns"]) <= int(batch["last_start_ns"]))
-        last_start_ns = int(batch["last_start_ns"])
-        at += int(batch["bytes"])
-        _require(path, at <= limit)
-    _require(path, int(batches["rows"].sum()) == int(seal["rows"]))
-    _require(path, 0 < int(seal["rows"]) <= MAX_FILE_ROWS)
-    _require(path, int(seal["unit"]) in tuple(Unit) and 1 <= int(seal["amount"]) <= MAX_COUNT)
-    _require(path, all(0 <= int(seal[field]) <= 18 for field in ("price_scale", "size_scale")))
-    _require(path, all(int(seal[field]) > 0 for field in ("price_increment", "size_increment")))
-    _require(path, bytes(seal["symbol"]).isascii())
+        _require(path, batch.offset == at and batch.rows > 0)
+        _require(path, 0 < batch.header_bytes <= min(MAX_FOOTER_BYTES, batch.bytes))
+        _require(path, last_start_ns <= batch.first_start_ns <= batch.last_start_ns)
+        at, rows, last_start_ns = at + batch.bytes, rows + batch.rows, batch.last_start_ns
+    _require(path, at <= limit and rows == seal["rows"])
 
 
-def _require(path: Path, holds: Any) -> None:
+def _require(path: Path, holds: bool) -> None:
     if not holds:
         raise LayoutError(f"{path} has a seal that contradicts itself or the file: it is damaged or foreign")

@@ -4,6 +4,7 @@ Everything that the keeper does on disk goes through a Disk, so that tests can s
 whatever was not synced.
 """
 
+import contextlib
 import errno
 import os
 from pathlib import Path
@@ -50,15 +51,21 @@ class Disk:
 def put(disk: Disk, path: Path, data: bytes) -> None:
     """The file `path` with `data`, whole or not at all, and after the return for good.
 
-    Synced before it gets its name, so that no power loss leaves that name with other bytes. OSError passes; then
-    only a temporary file may be left, which `Store.recover` removes.
+    Synced before it gets its name, so that no power loss leaves that name with other bytes. OSError passes (a full
+    disk, one that reads back something else), and nothing is left; a kill leaves a temporary file, which
+    `Store.recover` removes.
     """
     building = temporary(path)
-    disk.write(building, data)
-    disk.sync(building)
-    if not disk.holds(building, data):
-        raise OSError(errno.EIO, "what was written is read back as something else", str(building))
-    disk.rename(building, path)
+    try:
+        disk.write(building, data)
+        disk.sync(building)
+        if not disk.holds(building, data):
+            raise OSError(errno.EIO, "what was written is read back as something else", str(building))
+        disk.rename(building, path)
+    except OSError:
+        with contextlib.suppress(FileNotFoundError):
+            disk.unlink(building)
+        raise
     disk.sync(path.parent)
 
 

@@ -51,10 +51,10 @@ def test_a_file_of_many_batches_has_the_bounds_of_each(tmp_path: Path) -> None:
     path = tmp_path / Name(LIVE, 0, count).text
     path.write_bytes(_bytes(count))
     sealed = open_sealed(path)
-    assert sealed.batches["rows"].tolist() == [BATCH_ROWS, BATCH_ROWS, 5]
+    assert [batch.rows for batch in sealed.batches] == [BATCH_ROWS, BATCH_ROWS, 5]
     starts = made_bars.plain(count)["start_ns"]
-    assert sealed.batches["first_start_ns"].tolist() == starts[::BATCH_ROWS].tolist()
-    assert sealed.batches["last_start_ns"].tolist() == [
+    assert [batch.first_start_ns for batch in sealed.batches] == starts[::BATCH_ROWS].tolist()
+    assert [batch.last_start_ns for batch in sealed.batches] == [
         *starts[BATCH_ROWS - 1 :: BATCH_ROWS].tolist(),
         int(starts[-1]),
     ]
@@ -66,8 +66,8 @@ def test_no_byte_that_polars_parses_can_be_changed_unseen(path: Path) -> None:
     whole = path.read_bytes()
     sealed = open_sealed(path)
     columns = range(
-        int(sealed.batches["offset"][0] + sealed.batches["header_bytes"][0]),
-        int(sealed.batches["offset"][0] + sealed.batches["bytes"][0]),
+        sealed.batches[0].offset + sealed.batches[0].header_bytes,
+        sealed.batches[0].offset + sealed.batches[0].bytes,
     )
     unused = range(columns.stop, len(whole) - 10 - _footer_bytes(whole) - SEAL.itemsize - BATCH.itemsize)
     places = [at for at in range(len(whole)) if at not in columns or at % 97 == 0]
@@ -85,7 +85,7 @@ def test_damaged_columns_can_be_read_without_a_signal(path: Path, seed: int) -> 
     chance = random.Random(seed)
     whole = path.read_bytes()
     batch = open_sealed(path).batches[0]
-    begin, end = int(batch["offset"] + batch["header_bytes"]), int(batch["offset"] + batch["bytes"])
+    begin, end = batch.offset + batch.header_bytes, batch.offset + batch.bytes
     for _ in range(40):
         at = chance.randrange(begin, end - 64)
         _replace(path, whole[:at] + chance.randbytes(64) + whole[at + 64 :])

@@ -3,11 +3,10 @@
 from datetime import UTC, datetime
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from engine.keeper.compaction import plan
-from shm.sealed import BATCH, FETCHED, LIVE, MAX_FILE_ROWS, Name, Scale, Sealed
+from shm.sealed import FETCHED, LIVE, MAX_FILE_ROWS, Batch, Name, Scale, Sealed
 from tests import made_bars
 
 SECOND_NS = made_bars.SECOND_NS
@@ -16,10 +15,8 @@ NOW_NS = int(datetime(2026, 3, 20, 15, tzinfo=UTC).timestamp()) * SECOND_NS
 
 def _file(first: int, last: int, when: str, series: str = LIVE, scale: Scale = made_bars.QUARTERS) -> Sealed:
     """Rows [first, last) of which the last bar starts at `when`."""
-    batches = np.zeros(1, BATCH)
-    batches["rows"] = last - first
-    batches["last_start_ns"] = int(datetime.fromisoformat(when + "+00:00").timestamp()) * SECOND_NS
-    batches["first_start_ns"] = batches["last_start_ns"] - 60 * SECOND_NS
+    end_ns = int(datetime.fromisoformat(when + "+00:00").timestamp()) * SECOND_NS
+    batches = (Batch(0, 1000, 200, last - first, end_ns - 60 * SECOND_NS, end_ns, 0, 0),)
     subject = made_bars.subject()
     name = Name(series, first, last)
     return Sealed(Path(name.text), name, last - first, 1000, 0, subject.timeframe, subject.symbol, scale, batches)

@@ -3,6 +3,8 @@
 import random
 from pathlib import Path
 
+import pytest
+
 from engine.keeper.retention import GRACE_NS
 from engine.keeper.store import Store
 from shm.bars_frame import scan
@@ -12,6 +14,7 @@ from tests import made_bars
 from tests.engine.keeper.stopping import LosingDisk, Stopped
 from tests.made_bars import BEGIN_NS, DAY_NS, highest, revised, seen
 
+pytestmark = pytest.mark.timeout(600)  # many small files, each synced for real as well
 CASES = 500
 HOUR = parse("1hr")
 LATER_NS = BEGIN_NS + 400 * DAY_NS

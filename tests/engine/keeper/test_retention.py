@@ -2,11 +2,10 @@
 
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 from engine.keeper.retention import GRACE_NS, Limits, deletable, expired
-from shm.sealed import BATCH, FETCHED, LIVE, Listing, Name, Sealed
+from shm.sealed import FETCHED, LIVE, Batch, Listing, Name, Sealed
 from tests import made_bars
 
 DAY_NS = made_bars.DAY_NS
@@ -14,8 +13,7 @@ DAY_NS = made_bars.DAY_NS
 
 def _file(day: int, rows: int = 100, size: int = 1000, series: str = LIVE) -> Sealed:
     """Bars of which the last starts on `day`."""
-    batches = np.zeros(1, BATCH)
-    batches["rows"], batches["first_start_ns"], batches["last_start_ns"] = rows, (day - 1) * DAY_NS, day * DAY_NS
+    batches = (Batch(0, size, 200, rows, (day - 1) * DAY_NS, day * DAY_NS, 0, 0),)
     name = Name(series, day * 1000, day * 1000 + rows)
     subject = made_bars.subject()
     return Sealed(Path(name.text), name, rows, size, 0, subject.timeframe, subject.symbol, subject.scale, batches)

@@ -1,5 +1,6 @@
 """The keeper's folder under random work and kills at any step: every row once, the highest revision of each bar."""
 
+import errno
 import random
 from pathlib import Path
 
@@ -59,12 +60,12 @@ def test_frames_with_other_columns_are_not_added(store: Store) -> None:
 
 def test_months_become_one_file_and_what_they_were_goes_after_an_hour(store: Store, seed: int) -> None:
     rows = revised(random.Random(seed), 3000)
-    for at in range(0, 3000, 100):
-        store.seal(rows[at : at + 100], 1)
+    for at in range(0, 3000, 25):
+        store.seal(rows[at : at + 25], 1)
     before = made_bars.files(store.folder)
     planned = scan(store.folder, HOUR)
     made = store.compact(LATER_NS)
-    assert len(made) > 3
+    assert len(made) > 5
     assert set(made_bars.files(store.folder)) > set(before)
     after = store.listing()
     assert {file.path for file in after.read} >= set(made)
@@ -133,16 +134,26 @@ def test_a_mapping_outlives_the_name(store: Store) -> None:
     assert bytes(mapped) == before
 
 
-def test_what_cannot_be_read_back_gets_no_name(tmp_path: Path) -> None:
+def test_a_full_disk_and_one_that_forgets_leave_nothing(store: Store) -> None:
+    class Full(Disk):
+        def write(self, path: Path, data: bytes) -> None:
+            super().write(path, data[: len(data) // 2])
+            raise OSError(errno.ENOSPC, "No space left on device")
+
     class Forgetful(Disk):
         def write(self, path: Path, data: bytes) -> None:
             super().write(path, data[:-1] + b"?")
 
-    store = Store(tmp_path / "bars", made_bars.subject("1hr"), Forgetful())
-    with pytest.raises(OSError, match="read back as something else"):
-        store.seal(plain(10), 1)
-    assert store.listing().read == ()
-    assert Store(store.folder, store.subject).seal(plain(10), 1) == 10  # what was half made is removed
+    for disk, said in ((Full(), "No space"), (Forgetful(), "read back as something else")):
+        failing = Store(store.folder, store.subject, disk)
+        for _ in range(2):
+            with pytest.raises(OSError, match=said):
+                failing.seal(plain(10), 1)
+        assert made_bars.files(store.folder) == []
+    assert store.seal(plain(10), 1) == 10
+
+
+def test_reading_back_compares_every_byte_and_the_length(tmp_path: Path) -> None:
     longer = tmp_path / "longer"
     longer.write_bytes(b"abcd")
     assert Disk().holds(longer, b"abcd")
@@ -236,6 +247,32 @@ def test_a_kill_at_every_single_step_of_a_compaction_and_its_sweep(tmp_path: Pat
         again.sweep(_newest_ns(folder) + 2 * GRACE_NS)
         assert made_bars.files(folder) == [Name(LIVE, 0, 90).text]
         assert seen(scan(folder, HOUR)) == highest(rows, HOUR)
+
+
+def test_a_kill_at_every_single_step_of_retention_and_its_sweep(tmp_path: Path) -> None:
+    rows = plain(90, step_ns=3600 * SECOND_NS)
+    for steps in range(16):
+        folder = tmp_path / str(steps)
+        store = Store(folder, made_bars.subject("1hr"))
+        for at in (0, 30, 60):
+            store.seal(rows[at : at + 30], 1)
+        disk = StoppingDisk(100)
+        killed = Store(folder, made_bars.subject("1hr"), disk)
+        disk.steps = steps
+        ended = False
+        try:
+            killed.retain(Limits(rows=30), LATER_NS)
+            killed.sweep(_newest_ns(folder) + 2 * GRACE_NS)
+        except Stopped:
+            ended = True
+        assert ended == (steps < 14)  # two marks of four steps; two files, two marks, each with the folder's sync
+        left = seen(scan(folder, HOUR))
+        assert left in [highest(rows[at:], HOUR) for at in (0, 30, 60)]
+        again = Store(folder, made_bars.subject("1hr"))
+        assert again.sealed_through() == 90
+        again.retain(Limits(rows=30), LATER_NS)
+        again.sweep(_newest_ns(folder) + 2 * GRACE_NS)
+        assert made_bars.files(folder) == [Name(LIVE, 60, 90).text]
 
 
 def test_the_two_series_are_numbered_each_for_itself(store: Store) -> None:
