@@ -42,7 +42,6 @@ LIVE, FETCHED = "", "f"  # the series
 
 _ARROW: Final = b"ARROW1"
 _TRAILER_BYTES: Final = 4 + len(_ARROW)  # the footer's length and the mark, at the end of every Arrow file
-_TAIL_BYTES: Final = 1 << 14  # read at once: holds footer, seal and table of most files
 _NAME: Final = re.compile(r"(f?)([0-9]{12,18})-([0-9]{12,18})\.arrow(\.gone)?")
 
 BATCH = np.dtype(
@@ -271,10 +270,10 @@ def _checked(path: Path, inode: int, size: int, modified_wall_ns: int) -> Sealed
 
 def _seal_of(path: Path, descriptor: int, size: int) -> tuple[dict[str, Any], tuple[Batch, ...]]:
     """The seal and the table, after every check that does not read the columns."""
-    tail = os.pread(descriptor, _TAIL_BYTES, max(0, size - _TAIL_BYTES))
-    if len(tail) < _TRAILER_BYTES + SEAL.itemsize or tail[-len(_ARROW) :] != _ARROW:
+    tail = os.pread(descriptor, _TRAILER_BYTES, max(0, size - _TRAILER_BYTES))
+    if size < _TRAILER_BYTES + SEAL.itemsize or tail[-len(_ARROW) :] != _ARROW:
         raise LayoutError(f"{path} is no bar file: it does not end as an Arrow file does, it is cut off or foreign")
-    footer_bytes = int.from_bytes(tail[-_TRAILER_BYTES : -len(_ARROW)], "little")
+    footer_bytes = int.from_bytes(tail[: -len(_ARROW)], "little")
     if not 0 < footer_bytes <= min(MAX_FOOTER_BYTES, size - _TRAILER_BYTES - SEAL.itemsize):
         raise LayoutError(f"{path} is no bar file: its footer cannot have {footer_bytes} bytes")
     seal_at = size - _TRAILER_BYTES - footer_bytes - SEAL.itemsize
