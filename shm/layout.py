@@ -438,6 +438,16 @@ BAR = np.dtype(
 )
 assert BAR.itemsize == 128
 
+# An unbroken time of trading, in UTC. A day with a break has several rows; rows come by open_ns and do not overlap.
+SESSION = np.dtype(
+    [
+        ("open_ns", "<i8"),
+        ("close_ns", "<i8"),  # exclusive
+        ("trading_day", "<i4"),  # days since 1970-01-01 of the exchange's trade date
+        ("rth", "<i4"),  # 1: of the view that has regular hours only
+    ]
+)
+
 PUBLISHED = 0
 THROUGH_NS = 1 * WORDS_A_LINE  # recv_ns of the last applied record; a clock frame moves just this
 WAKE = 2 * WORDS_A_LINE  # futex word: readers sleep on it
