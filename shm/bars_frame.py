@@ -23,8 +23,9 @@ import numpy.typing as npt
 import polars as pl
 
 from .errors import LayoutError
-from .sealed import LIVE, Listing, Scale, Sealed, listing
+from .sealed import LIVE, Listing, Sealed, listing
 from .timeframe import Timeframe, parse
+from .values import Scale
 
 START: Final = pl.Datetime("ns", "UTC")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)

@@ -31,6 +31,7 @@ import numpy as np
 
 from .errors import LayoutError
 from .timeframe import MAX_COUNT, Timeframe, Unit
+from .values import Scale
 
 MAGIC: Final = b"SBSEALED"
 SEAL_VERSION: Final = 1
@@ -82,20 +83,6 @@ SEAL = np.dtype(
     ]
 )
 assert SEAL.itemsize == 256
-
-
-class Scale(NamedTuple):
-    """What an instrument's integers mean: price = ticks × price_increment / 10^price_scale, sizes alike."""
-
-    price_scale: int
-    price_increment: int
-    size_scale: int
-    size_increment: int
-
-    @property
-    def whole_sizes(self) -> bool:
-        """Every size is a whole number: volumes are Int64 columns, else Float64."""
-        return self.size_increment % int(10**self.size_scale) == 0
 
 
 class Batch(NamedTuple):

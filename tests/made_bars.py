@@ -12,8 +12,8 @@ import polars as pl
 
 from engine.keeper.sealing import Subject
 from shm.layout import BAR, BarFlag
-from shm.sealed import Scale
 from shm.timeframe import Timeframe, parse
+from shm.values import Scale
 
 Rows = npt.NDArray[np.void]
 

@@ -14,8 +14,9 @@ import numpy.typing as npt
 import polars as pl
 
 from shm.bars_frame import schema
-from shm.sealed import BATCH, BATCH_ROWS, MAGIC, MAX_FILE_ROWS, SEAL, SEAL_VERSION, Name, Scale
+from shm.sealed import BATCH, BATCH_ROWS, MAGIC, MAX_FILE_ROWS, SEAL, SEAL_VERSION, Name
 from shm.timeframe import Timeframe
+from shm.values import Scale
 
 _TRAILER_BYTES = 10  # the footer's length and "ARROW1"
 _RECORD_BATCHES = 3  # the field of an Arrow footer that lists them: format/File.fbs of the Arrow specification

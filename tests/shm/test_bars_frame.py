@@ -11,8 +11,9 @@ import pytest
 from engine.keeper.store import Store
 from shm.bars_frame import Hot, frame, scan, schema
 from shm.errors import LayoutError
-from shm.sealed import BATCH_ROWS, Scale
+from shm.sealed import BATCH_ROWS
 from shm.timeframe import parse
+from shm.values import Scale
 from tests import made_bars
 from tests.made_bars import BEGIN_NS, DAY_NS, QUARTERS, SECOND_NS, highest, plain, revised, seen
 

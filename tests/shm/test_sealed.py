@@ -13,8 +13,9 @@ from engine.keeper.sealing import file_bytes
 from engine.keeper.store import Store
 from shm.bars_frame import DamagedBars, frame, scan
 from shm.errors import LayoutError
-from shm.sealed import BATCH, BATCH_ROWS, LIVE, SEAL, Name, Scale, listing, open_sealed, parse_name, verify
+from shm.sealed import BATCH, BATCH_ROWS, LIVE, SEAL, Name, listing, open_sealed, parse_name, verify
 from shm.timeframe import parse
+from shm.values import Scale
 from tests import made_bars
 
 MINUTE = parse("1min")

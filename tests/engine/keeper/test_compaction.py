@@ -6,7 +6,8 @@ from pathlib import Path
 import pytest
 
 from engine.keeper.compaction import plan
-from shm.sealed import FETCHED, LIVE, MAX_FILE_ROWS, Batch, Name, Scale, Sealed
+from shm.sealed import FETCHED, LIVE, MAX_FILE_ROWS, Batch, Name, Sealed
+from shm.values import Scale
 from tests import made_bars
 
 SECOND_NS = made_bars.SECOND_NS
