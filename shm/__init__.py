@@ -9,7 +9,7 @@ if _refusal := refusal(platform.system(), platform.machine(), sys.version_info[:
     raise ImportError(_refusal)
 
 from .account_values import Account, Fill, Order, Position
-from .errors import LayoutError, NoAccount, NoEngine, Overrun, ShardbookError, Stale, UnknownSymbol, WriterGone
+from .errors import LayoutError, NoAccount, NoEngine, Overrun, ShardbookError, Stale, UnknownSymbol, UnknownTimeframe, WriterGone
 from .events import Event, Events
 from .layout import BUY, SELL, State
 from .reader import BookView, Instrument, Market, attach
@@ -48,6 +48,7 @@ __all__ = [
     "Top",
     "Trade",
     "UnknownSymbol",
+    "UnknownTimeframe",
     "Watch",
     "WriterGone",
     "attach",
