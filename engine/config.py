@@ -171,7 +171,7 @@ class SymbolSettings:
         default_factory=dict,
         metadata={
             "rule": Rule(
-                'a table of names of seconds, minutes or hours such as {"1m" = "flat"}, with "none", "flat" or "marked"',
+                'a table of seconds, minutes or hours such as {"1m" = "flat"}, each with "none", "flat" or "marked"',
                 _are_policies,
             )
         },

@@ -526,6 +526,7 @@ def sealed_line(t: int) -> int:
     """The keeper's word of timeframe t: rows below that number are sealed, and may be overwritten."""
     return bars_line(t) + WORDS_A_LINE
 
+
 PUBLISHED = 0
 THROUGH_NS = 1 * WORDS_A_LINE  # recv_ns of the last applied record; a clock frame moves just this
 WAKE = 2 * WORDS_A_LINE  # futex word: readers sleep on it

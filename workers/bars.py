@@ -10,7 +10,7 @@ above `through` again, writes the same rows at the same places.
     of a later bar                   opens that bar beside it; where two form already the older is closed for it
     of a bar that was closed         appends the bar again, with the trade and a revision more: a closed row stays
     a clock frame                    closes what ended `close_grace_ms` ago, by the venue's time
-    a gap                            makes suspect what it touches: forming bars, and those closed since the last message
+    a gap                            makes suspect what it touches: what forms, and what was closed since the last message
 
 The venue's time is never asked for: it is estimated as the receive clock less the last lag, which is taken at most
 `max_venue_lag_ms` above its recent least, because one old stamp must not hold up the closing.
@@ -36,7 +36,9 @@ MAX_MARKED = 512  # rows that are looked through for those a gap touches
 EMPTY_NONE, EMPTY_FLAT, EMPTY_MARKED = range(3)
 
 # The desk: a head, a row and a slot for each timeframe, one bar to work on, the session table.
-(FRAMES, GRACE_NS, FILE, FILE_WORDS, AT_SLOTS, AT_ROWS, AT_WORK, AT_BAR, AT_SESSIONS, SESSIONS, BROKEN, CHANGED) = range(12)
+(FRAMES, GRACE_NS, FILE, FILE_WORDS, AT_SLOTS, AT_ROWS, AT_WORK, AT_BAR, AT_SESSIONS, SESSIONS, BROKEN, CHANGED) = (
+    range(12)
+)
 HEAD_WORDS = 16
 (UNIT, AMOUNT, LENGTH_NS, EMPTY, FIRST, ROWS, FIRST_NUMBER, REACH, MEASURE, DIRTY) = range(10)
 FRAME_WORDS = 16
@@ -190,7 +192,7 @@ def _session(desk: Words, ns: int) -> int:
     i = n - 1
     while i >= 0 and desk[at + i * SESSION_WORDS] > ns:
         i -= 1
-    return i
+    return i  # type: ignore[no-any-return]
 
 
 @kernel
@@ -298,7 +300,7 @@ def _is_open(desk: Words, start: int, end: int) -> bool:
     if n == 0 or start < desk[at] or end > desk[at + (n - 1) * SESSION_WORDS + 1]:
         return True
     i = _session(desk, end - 1)
-    return i < 0 or desk[at + i * SESSION_WORDS + 1] > start  # type: ignore[no-any-return]
+    return i < 0 or desk[at + i * SESSION_WORDS + 1] > start
 
 
 @kernel
@@ -329,7 +331,7 @@ def _find(desk: Words, file: Words, t: int, start: int) -> int:
     while number >= least:
         at = _place(desk, t, number)
         if file[at + START] == start:
-            return number
+            return number  # type: ignore[no-any-return]
         if file[at + FLAGS] < _REVISION and file[at + START] < start:
             return -1
         number -= 1

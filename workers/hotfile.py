@@ -225,7 +225,11 @@ class HotFile:
             by_clock = timeframe.is_time and not timeframe.is_session
             row[bars.LENGTH_NS] = timeframe.length_ns if by_clock else 0
             row[bars.EMPTY] = _EMPTY[self._plan.empty[i]]
-            row[bars.FIRST], row[bars.ROWS], row[bars.FIRST_NUMBER] = frame["first"], frame["rows"], frame["first_number"]
+            row[bars.FIRST], row[bars.ROWS], row[bars.FIRST_NUMBER] = (
+                frame["first"],
+                frame["rows"],
+                frame["first_number"],
+            )
             row[bars.MEASURE] = {Unit.VOLUME: bars.VOLUME, Unit.DOLLAR: bars.NOTIONAL}.get(timeframe.unit, bars.TRADES)
             work = desk[at_work + i * bar_rows.FORMING_WORDS :][: bar_rows.FORMING_WORDS]
             work[:] = self._newest(timeframe, frame, pair, through).view(np.int64)
@@ -248,7 +252,9 @@ class HotFile:
         slot[0] = pair[newest]
         other = pair[1 - newest]
         if int(other["begin"]) == int(other["end"]) != 0 and not _was_before(pair, newest):
-            log.warning("%s: one of two copies of its %s bars is damaged: they are suspect", self._symbol, timeframe.name)
+            log.warning(
+                "%s: one of two copies of its %s bars is damaged: they are suspect", self._symbol, timeframe.name
+            )
             for bar in slot["bars"][0]:
                 if bar["flags"]:
                     bar["flags"] |= BarFlag.SUSPECT

@@ -202,7 +202,7 @@ def test_days_weeks_and_months_follow_the_session_table(tmp_path: Path) -> None:
     rig = BarRig(tmp_path, "1d 1w 1mo 1h")
     rig.snapshot()
     monday = 20780  # 2026-11-23; BEGIN_NS is the Sunday before
-    assert BEGIN_NS // DAY_NS == monday - 1
+    assert monday - 1 == BEGIN_NS // DAY_NS
     rig.trades([(rig.wall_ns, TICKS, 1, 0)])
     rig.drain()
     assert [int(rig.slot(i)["unplaced"]) for i in range(4)] == [1, 1, 1, 0]
