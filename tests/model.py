@@ -338,7 +338,7 @@ class Chronicle:
 
 @dataclass
 class VenueClock:
-    """The venue's time, guessed: our clock less the last lag, of which at most `slack_ns` above its recent least count."""
+    """The venue's time, guessed: our clock less the last lag, taken at most `slack_ns` above its recent least."""
 
     slack_ns: int
     wall_ns: int = 0

@@ -10,7 +10,7 @@ above `through` again, writes the same rows at the same places.
     of a later bar                   opens that bar beside it; where two form already the older is closed for it
     of a bar that was closed         appends the bar again, with the trade and a revision more: a closed row stays
     a clock frame                    closes what ended `close_grace_ms` ago, by the venue's time
-    a gap                            makes suspect what it touches: what forms, and what was closed since the last message
+    a gap                            makes suspect what it touches: forming bars, and what closed since the last message
 
 The venue's time is never asked for: it is estimated as the receive clock less the last lag, which is taken at most
 `max_venue_lag_ms` above its recent least, because one old stamp must not hold up the closing.
