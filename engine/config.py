@@ -20,6 +20,7 @@ from urllib.parse import urlsplit
 
 from shm.errors import ShardbookError
 from shm.registry import ENGINE_NAME, SYMBOL_NAME
+from shm.timeframe import MAX_TIMEFRAMES, parse
 
 from .calendars import CALENDARS
 
@@ -36,6 +37,8 @@ USER_VARIABLE: Final = "PROJECT_X_USERNAME"
 KEY_VARIABLE: Final = "PROJECT_X_API_KEY"
 FRONT: Final = "front"
 ANY_CPU: Final = -1
+TIMEFRAMES: Final = ("1s", "1m", "5m", "1h", "1d")
+EMPTY_BARS: Final = ("none", "flat", "marked")
 RESERVED_PROCESSES: Final = ("engine", "simulator")  # the supervisor's names of other parts
 
 CONTRACT_ID: Final = re.compile(r"CON\.F\.US\.[A-Z0-9]{1,16}\.[FGHJKMNQUVXZ][0-9]{2}")
@@ -76,12 +79,37 @@ def _is_power_of_two(value: Any) -> bool:
     return type(value) is int and 1 <= value <= 1024 and value & (value - 1) == 0
 
 
+def _is_hot_rows(value: Any) -> bool:
+    return type(value) is int and 256 <= value <= 1 << 20 and value & (value - 1) == 0
+
+
 def _is_contract(value: str) -> bool:
     return value == FRONT or CONTRACT_ID.fullmatch(value) is not None
 
 
 def _is_process(value: str) -> bool:
     return value == "" or SYMBOL_NAME.fullmatch(value) is not None
+
+
+def _are_timeframes(value: Any) -> bool:
+    if not isinstance(value, list | tuple) or len(value) > MAX_TIMEFRAMES:
+        return False
+    try:
+        return len({parse(name) for name in value}) == len(value)
+    except (ValueError, AttributeError):
+        return False
+
+
+def _are_policies(value: Any) -> bool:
+    """Only bars that the clock cuts have periods without a trade."""
+    if not isinstance(value, Mapping) or len(value) > MAX_TIMEFRAMES:
+        return False
+    try:
+        named = [parse(name) for name in value]
+    except (ValueError, AttributeError):
+        return False
+    of_clock = all(each.is_time and not each.is_session for each in named)
+    return of_clock and len(set(named)) == len(named) and all(policy in EMPTY_BARS for policy in value.values())
 
 
 def _is_url(value: str, secure: str, plain: str) -> bool:
@@ -131,6 +159,40 @@ class SymbolSettings:
     max_silence_ms: int = whole(30_000, 200, 86_400_000)  # no message and no word of REST for so long: resync
     max_lag_ms: int = whole(1000, 250, 60_000)  # an older publication is not live; clock frames come each 100 ms
     max_venue_lag_ms: int = whole(1000, 10, 600_000)  # behind the venue's clock by more: stale
+
+    # names of bars, such as "1m", "15min", "4hr", "1day", "100tick", "500vol", "1000000usd"
+    timeframes: Sequence[str] = field(
+        default=TIMEFRAMES,
+        metadata={
+            "rule": Rule(
+                f'a list of at most {MAX_TIMEFRAMES} names of bars such as "1m", "4hr", "1day", "100tick", each once',
+                _are_timeframes,
+            )
+        },
+    )
+    # what becomes of a period without a trade: no bar ("none"), one at the last close ("flat"), one without prices
+    empty_bars: Mapping[str, str] = field(
+        default_factory=dict,
+        metadata={
+            "rule": Rule(
+                'a table of seconds, minutes or hours such as {"1m" = "flat"}, each with "none", "flat" or "marked"',
+                _are_policies,
+            )
+        },
+    )
+    close_grace_ms: int = whole(250, 0, 60_000)  # after its end a bar waits so long for late trades
+    hot_rows: int = field(default=1 << 15, metadata={"rule": Rule("a power of two from 256 to 1048576", _is_hot_rows)})
+
+    def __post_init__(self) -> None:
+        """JSON knows no tuples: the same settings are equal wherever they come from."""
+        object.__setattr__(self, "timeframes", tuple(self.timeframes))
+
+    @property
+    def bars(self) -> str:
+        """The timeframes and what becomes of their empty periods, in the words of a worker's job."""
+        policies = {parse(name): policy for name, policy in self.empty_bars.items()}
+        named = [parse(name) for name in self.timeframes]
+        return " ".join(f"{each.name}={policies[each]}" if each in policies else each.name for each in named)
 
     @property
     def worker(self) -> str:
@@ -341,7 +403,7 @@ def _read_table(kind: type[Table], value: object, source: str, prefix: str, **fi
     """A dataclass of rules from a table of plain values, with `fixed` fields that come from elsewhere."""
     table = _table_of(value, source, prefix)
     rules = {
-        entry.name: (entry.metadata["rule"], entry.default)
+        entry.name: (entry.metadata["rule"], _default(entry))
         for entry in dataclasses.fields(kind)  # type: ignore[arg-type]
         if "rule" in entry.metadata
     }
@@ -354,6 +416,10 @@ def _read_table(kind: type[Table], value: object, source: str, prefix: str, **fi
                 f" correct it, or leave it out for {_shown(default)}"
             )
     return kind(**fixed, **table)
+
+
+def _default(entry: dataclasses.Field[Any]) -> object:
+    return entry.default if entry.default_factory is dataclasses.MISSING else entry.default_factory()
 
 
 def _symbol_settings(symbol: object, table: Mapping[str, Any], source: str) -> SymbolSettings:
@@ -373,6 +439,12 @@ def _symbol_settings(symbol: object, table: Mapping[str, Any], source: str) -> S
             f"{source}: calendar is {_shown(settings.calendar)}, but there is none of that name: {near}, or leave it"
             " out for the one of its symbol"
         )
+    named = {parse(name) for name in settings.timeframes}
+    for name in settings.empty_bars:
+        if parse(name) not in named:
+            raise ConfigError(
+                f"{source}: empty_bars has {_shown(name)}, but timeframes has not: add it there, or leave it out here"
+            )
     return settings
 
 

@@ -9,9 +9,20 @@ if _refusal := refusal(platform.system(), platform.machine(), sys.version_info[:
     raise ImportError(_refusal)
 
 from .account_values import Account, Fill, Order, Position
-from .errors import LayoutError, NoAccount, NoEngine, Overrun, ShardbookError, Stale, UnknownSymbol, WriterGone
+from .bars import Bars
+from .errors import (
+    LayoutError,
+    NoAccount,
+    NoEngine,
+    Overrun,
+    ShardbookError,
+    Stale,
+    UnknownSymbol,
+    UnknownTimeframe,
+    WriterGone,
+)
 from .events import Event, Events
-from .layout import BUY, SELL, State
+from .layout import BUY, SELL, BarFlag, State
 from .reader import BookView, Instrument, Market, attach
 from .stream import Quotes, Tape
 from .values import Book, Change, Gap, Latency, Quote, Session, Status, Top, Trade
@@ -21,6 +32,8 @@ __all__ = [
     "BUY",
     "SELL",
     "Account",
+    "BarFlag",
+    "Bars",
     "Book",
     "BookView",
     "Change",
@@ -48,6 +61,7 @@ __all__ = [
     "Top",
     "Trade",
     "UnknownSymbol",
+    "UnknownTimeframe",
     "Watch",
     "WriterGone",
     "attach",

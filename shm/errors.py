@@ -3,6 +3,7 @@
 ShardbookError
 ├── NoEngine        nothing is published under that name
 ├── UnknownSymbol   an engine is there, but it does not carry that instrument
+├── UnknownTimeframe  the instrument has no bars of that timeframe
 ├── NoAccount       an engine is there, but it views no account
 ├── Stale           the data is not live, and live data was asked for
 ├── Overrun         the writer lapped what was being read: read it again
@@ -21,6 +22,10 @@ class NoEngine(ShardbookError):
 
 class UnknownSymbol(ShardbookError, LookupError):
     """The engine carries no instrument of that name; the message offers near ones."""
+
+
+class UnknownTimeframe(ShardbookError, LookupError):
+    """The instrument has no bars of that timeframe; the message says which it has, and where more are asked for."""
 
 
 class NoAccount(ShardbookError, LookupError):

@@ -13,6 +13,8 @@ A folder holds one engine:   <root>/shardbook-<uid>/<name>/
     g<generation>/changed                               one wake-up word for "anything changed"
     g<generation>/<PROCESS>.bell                        one wake-up word for a worker of several rings: engine → worker
     g<generation>/account                               the account, if it is viewed:  engine → readers
+And the data folder, which outlives generations:
+    bars/<SYMBOL>/hot                                   bars, hot and forming:  worker → readers and keeper
 
 Every segment
     0        128                  512                              8192
@@ -56,6 +58,15 @@ Account segment (all of it written by the engine, and there only with `account =
     cells     ACCOUNT[ACCOUNT_CELLS], and for each ORDER[MAX_ORDERS], POSITION[MAX_POSITIONS], FILL[MAX_FILLS],
               oldest first; how many of them count is in the cell
 
+Bars segment (the worker makes it, and writes all of it but the keeper's lines; not in /dev/shm: a plain file on disk)
+    control   line 0 worker  the scale of its prices and sizes (4 words)
+              of timeframe t: line 1 + 2t worker  count, lost · line 2 + 2t keeper  sealed to
+    frames    TIMEFRAME[n]: which they are, and where in `rows` the ring of each lies
+    slots     FORMING[n, 2]: what a timeframe is after a ring record, in turns; a slot is whole when begin == end and
+              its checksum fits, and the one of the two with the higher number counts
+    rows      BAR[…]: of each timeframe a ring, numbered without end; rows below the `count` of its slot are closed
+    sessions  SESSIONS[2]: the session table, in turns, as slots are
+
 A cell is written so: begin = n, the body, end = n, then `published` = n (release); cell n lies at n mod CELLS.
 A reader takes n from `published`, copies, and is right if `begin` still says n. A checkpoint slot is whole when
 begin == end; of two whole ones the larger is the newer. A broadcast row n lies at n mod rows; the writer raises
@@ -68,6 +79,8 @@ from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
+
+from .timeframe import MAX_TIMEFRAMES
 
 MAGIC = b"SHARDBK\0"
 LAYOUT_VERSION = 2
@@ -88,6 +101,7 @@ class Kind(IntEnum):
     BELL = 5
     ACCOUNT = 6
     EVENTS = 7
+    BARS = 8
 
 
 HEADER = np.dtype(
@@ -144,6 +158,7 @@ class Record(IntEnum):
     CLOCK = 3
     GAP = 4
     CONFIG = 5
+    SESSIONS = 6
     PAD = 0xFFFFFFFF
 
 
@@ -438,6 +453,43 @@ BAR = np.dtype(
 )
 assert BAR.itemsize == 128
 
+# Of one timeframe of a bars segment, fixed when that is made.
+TIMEFRAME = np.dtype(
+    [
+        ("unit", "<i8"),  # a timeframe.Unit
+        ("amount", "<i8"),
+        ("first", "<i8"),  # where its ring begins in `rows`
+        ("rows", "<i8"),  # of its ring: a power of two
+        ("first_number", "<i8"),  # of its first row: above all that an earlier file may have had
+        ("spare", "<i8", (3,)),
+    ]
+)
+
+NEVER_NS = (1 << 63) - 1
+# What a timeframe is, through one ring record: all that the next record's result depends on.
+FORMING = np.dtype(
+    [
+        (name, "<i8")
+        for name in (
+            "begin",  # the number of this commit: odd ones lie in slot 1
+            "through",  # ring sequence of the last record that changed it; a successor skips up to here
+            "count",  # number of the next closed row
+            "lost",  # closed bars that found no room, because nothing was sealed
+            "unplaced",  # trades that no bar could be found for: no session table, or older than the hot rows
+            "closed_ns",  # start of the newest bar that was closed in its turn; trades at or before it are late
+            "last_close",  # ticks, of the newest trade that was not late
+            "traded",  # 1 once there was one
+            "empty_ns",  # start of the next period that may have had no trade; 0: not known, in a gap
+            "gap_ns",  # bars that overlap gap_ns to whole_ns are suspect
+            "whole_ns",  # NEVER_NS while the stream is not whole
+            "pending",  # BarFlag bits for the next bar that opens
+            "late",  # trades that came for a closed bar
+            "spare",
+        )
+    ]
+    + [("bars", BAR, (2,)), ("checksum", "<i8"), ("end", "<i8")]  # a bar is there if it has FORMING
+)
+
 # An unbroken time of trading, in UTC. A day with a break has several rows; rows come by open_ns and do not overlap.
 SESSION = np.dtype(
     [
@@ -447,6 +499,33 @@ SESSION = np.dtype(
         ("rth", "<i4"),  # 1: of the view that has regular hours only
     ]
 )
+MAX_SESSION_ROWS = 64  # of one ring record
+KEPT_SESSIONS = 256  # two months and more
+SESSIONS = np.dtype(
+    [
+        ("begin", "<i8"),
+        ("through", "<i8"),  # ring sequence of the record that brought the last of them
+        ("count", "<i8"),
+        ("rows", SESSION, (KEPT_SESSIONS,)),
+        ("checksum", "<i8"),
+        ("end", "<i8"),
+    ]
+)
+
+# Words of a bars segment's control.
+BARS_SCALE = 0  # price_scale, price_increment, size_scale, size_increment; 0, 0, 0, 0 before the first config record
+_BARS_LINES = 2
+
+
+def bars_line(t: int) -> int:
+    """The worker's first word of timeframe t: count, and then lost."""
+    return (1 + _BARS_LINES * t) * WORDS_A_LINE
+
+
+def sealed_line(t: int) -> int:
+    """The keeper's word of timeframe t: rows below that number are sealed, and may be overwritten."""
+    return bars_line(t) + WORDS_A_LINE
+
 
 PUBLISHED = 0
 THROUGH_NS = 1 * WORDS_A_LINE  # recv_ns of the last applied record; a clock frame moves just this
@@ -694,6 +773,19 @@ def events_regions(event_rows: int = EVENT_ROWS) -> Regions:
     return _pack(("control", WORDS, (CONTROL_BYTES // 8,)), ("events", EVENT, (event_rows,)))
 
 
+def bars_regions(frames: int, rows: int) -> Regions:
+    """`frames` timeframes with `rows` rows together."""
+    if not 1 <= frames <= MAX_TIMEFRAMES or rows < frames:
+        raise ValueError(f"bars are of 1 to {MAX_TIMEFRAMES} timeframes with a row at least each; not {frames}, {rows}")
+    return _pack(
+        ("control", WORDS, (bars_line(frames),)),
+        ("frames", TIMEFRAME, (frames,)),
+        ("slots", FORMING, (frames, 2)),
+        ("sessions", SESSIONS, (2,)),
+        ("rows", BAR, (rows,)),
+    )
+
+
 def total_bytes(regions: Regions) -> int:
     last = max(regions.values(), key=lambda region: region.offset)
     return last.offset + -(-last.nbytes // 4096) * 4096
@@ -710,6 +802,8 @@ def describe(regions: Regions) -> bytes:
             dtypes[kind] = _fields(NAMED_DTYPES[kind])
     if "CELL" in dtypes:
         dtypes["STATE"] = _fields(STATE)  # lies in cells and slots
+    if "SESSIONS" in dtypes:
+        dtypes["SESSION"] = _fields(SESSION)
     text = json.dumps({"regions": rows, "dtypes": dtypes}, separators=(",", ":")).encode()
     assert len(text) <= HEADER_BYTES - DESCRIPTION_OFFSET, len(text)
     return text
@@ -719,8 +813,12 @@ def _fields(dtype: np.dtype[np.void]) -> list[object]:
     described: list[object] = []
     for name in dtype.names or ():
         part, offset = dtype.fields[name][:2]  # type: ignore[index]
-        described.append([name, "STATE" if part == STATE else part.base.str, offset, list(part.shape)])
+        described.append([name, _INNER.get(part.base, part.base.str), offset, list(part.shape)])
     return described
+
+
+# Of what other rows are made.
+_INNER: dict[np.dtype[np.void], str] = {STATE: "STATE", BAR: "BAR", SESSION: "SESSION"}
 
 
 def read_description(text: bytes) -> Regions:
@@ -745,12 +843,17 @@ NAMED_DTYPES: dict[str, np.dtype[np.void]] = {
     "POSITION": POSITION,
     "FILL": FILL,
     "EVENT": EVENT,
+    "BAR": BAR,
+    "TIMEFRAME": TIMEFRAME,
+    "FORMING": FORMING,
+    "SESSIONS": SESSIONS,
 }
 
 Words = npt.NDArray[np.int64]
 Bytes = npt.NDArray[np.uint8]
 Rows = npt.NDArray[np.void]
 
+assert TIMEFRAME.itemsize == 64 and FORMING.itemsize == 384 and SESSIONS.itemsize % 8 == 0
 assert HEADER.itemsize <= LINE_BYTES
 assert STATE.itemsize % 64 == 0 and CELL.itemsize % 64 == 0 and SLOT.itemsize % 64 == 0
 assert CELL.fields["state"][1] % 8 == 0  # type: ignore[index]

@@ -23,6 +23,7 @@ from . import page as pages
 from . import session as sessions
 from .account import AccountView
 from .account_values import Account
+from .bars import Bars
 from .errors import Overrun, Stale, UnknownSymbol, WriterGone
 from .events import Events
 from .follow import Follower, boottime_ns, find
@@ -323,6 +324,10 @@ class Instrument:
     def quotes(self) -> Quotes:
         """The changes of best bid and ask from now on, and `last(n)` of those before."""
         return Quotes(self._follower)
+
+    def bars(self, timeframe: str) -> Bars:
+        """Bars by any name of their timeframe: "1m", "1min", "4hr", "1day", "100tick". Raises UnknownTimeframe."""
+        return Bars(Path(self._follower.presence.registry.data_folder), self.symbol, timeframe)
 
     def status(self) -> Status:
         """All that is known without asking for a price. Raises LayoutError or UnknownSymbol after a restart into

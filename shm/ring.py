@@ -24,7 +24,7 @@ from .atomics import (
     store_release,
 )
 from .compiled import kernel, kernel_part
-from .layout import Reason, Record, Venue, Words
+from .layout import Reason, Record, Rows, Venue, Words
 
 _CAPACITY = layout.CAPACITY
 _TAIL = layout.TAIL
@@ -57,6 +57,7 @@ _RECORD_CHUNK = int(Record.CHUNK)
 _RECORD_CLOCK = int(Record.CLOCK)
 _RECORD_GAP = int(Record.GAP)
 _RECORD_CONFIG = int(Record.CONFIG)
+_RECORD_SESSIONS = int(Record.SESSIONS)
 
 _REASON_DROPPED = int(Reason.DROPPED)
 _REASON_OVERSIZE = int(Reason.OVERSIZE)
@@ -379,6 +380,12 @@ class RingWriter:
         if len(config) != layout.CONFIG.itemsize:
             raise ValueError(f"a config record has {layout.CONFIG.itemsize} bytes, not {len(config)}")
         return put_plain(self._words, config, _RECORD_CONFIG)
+
+    def sessions(self, rows: Rows) -> bool:
+        """Trading hours, layout.SESSION rows by open_ns; they replace what was known of their time. False: no room."""
+        if not 1 <= len(rows) <= layout.MAX_SESSION_ROWS:
+            raise ValueError(f"a sessions record has 1 to {layout.MAX_SESSION_ROWS} rows, not {len(rows)}")
+        return put_plain(self._words, rows.astype(layout.SESSION, copy=False).tobytes(), _RECORD_SESSIONS)
 
     @property
     def words(self) -> Words:

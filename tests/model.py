@@ -5,8 +5,8 @@ is two dicts of price to size. Numbers are the decimals that their doubles print
 """
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import ROUND_HALF_EVEN, Decimal
 from typing import Any, NamedTuple, TypeGuard
@@ -334,3 +334,182 @@ class Chronicle:
         if live != self.live:
             self.happened.append(Happening("live" if live else "stale", self.turned, number))
             self.live, self.turned = live, number
+
+
+@dataclass
+class VenueClock:
+    """The venue's time, guessed: our clock less the last lag, taken at most `slack_ns` above its recent least."""
+
+    slack_ns: int
+    wall_ns: int = 0
+    lag_ns: int = 0
+    windows: list[tuple[int, int]] = field(default_factory=list)  # begin on a clock that never jumps, least lag
+
+    def heard(self, wall_ns: int, steady_ns: int, stamp_ns: int | None = None) -> None:
+        """A record came, perhaps with the venue's stamp."""
+        self.wall_ns = wall_ns
+        if stamp_ns is None:
+            return
+        self.lag_ns = wall_ns - stamp_ns
+        if not self.windows or steady_ns - self.windows[-1][0] > 30 * 10**9:
+            self.windows.append((steady_ns, self.lag_ns))
+        begin, least = self.windows[-1]
+        self.windows[-1] = begin, min(least, self.lag_ns)
+
+    @property
+    def now_ns(self) -> int:
+        if not self.windows:
+            return self.wall_ns
+        return self.wall_ns - min(self.lag_ns, min(least for _, least in self.windows[-2:]) + self.slack_ns)
+
+
+@dataclass(frozen=True)
+class Bar:
+    """All trades of one period, in the order of arrival; `revision` counts how often it was shown anew once closed."""
+
+    start: int
+    end: int
+    trades: tuple[tuple[int, int, int], ...] = ()  # price, size, side: 0 bought, 1 sold
+    marks: frozenset[str] = frozenset()
+    revision: int = 0
+    flat: int = 0  # the price of a bar without a trade
+
+    def numbers(self) -> tuple[int, ...]:
+        """Open, high, low, close, volume, bought, sold, trades, and the sum of price times size."""
+        if not self.trades:
+            return (self.flat,) * 4 + (0,) * 5
+        prices = [price for price, _, _ in self.trades]
+        bought = sum(size for _, size, side in self.trades if side == 0)
+        sold = sum(size for _, size, side in self.trades if side == 1)
+        worth = sum(price * size for price, size, _ in self.trades)
+        return prices[0], max(prices), min(prices), prices[-1], bought + sold, bought, sold, len(prices), worth
+
+
+@dataclass
+class Bars:
+    """The bars of one timeframe that the clock or a table cuts: `bounds` tells the period of a stamp.
+
+    Closed bars go into `rows` and stay there; a trade that comes later for one of them appends it again, once for all
+    trades of a message. Two bars may form at a time.
+    """
+
+    bounds: Callable[[int], tuple[int, int] | None]
+    grace_ns: int = 0
+    empty: str = "none"
+    rows: list[Bar] = field(default_factory=list)
+    forming: dict[int, Bar] = field(default_factory=dict)
+    closed: int | None = None  # the start of the newest bar that was closed in its turn
+    last: int | None = None  # the price of the last trade that was not late
+    quiet_from: int | None = None  # from here on it is known where no trade was
+    gap_from: int | None = None  # None: for ever
+    whole_from: int | None = None  # None: not yet
+    next_marks: frozenset[str] = frozenset()
+    unplaced: int = 0
+
+    def record(self, trades: Sequence[tuple[int, int, int, int]]) -> None:
+        """One message: stamp, price, size, side of each."""
+        before = len(self.rows)
+        for stamp, *trade in trades:
+            self._trade(stamp, (trade[0], trade[1], trade[2]), before)
+
+    def clock(self, now_ns: int) -> None:
+        """The venue's time."""
+        now_ns -= self.grace_ns
+        for start in sorted(self.forming):
+            if self.forming[start].end > now_ns:
+                break
+            self._close(self.forming.pop(start))
+        self._fill(min([now_ns, *self.forming]))
+
+    def gap(self, from_ns: int | None) -> None:
+        """Nothing is known since `from_ns`; None: this feed never said anything."""
+        self.forming = {start: replace(bar, marks=bar.marks | {"suspect"}) for start, bar in self.forming.items()}
+        if self.whole_from is None:
+            return
+        self.whole_from = self.quiet_from = None
+        if from_ns is None:
+            self.gap_from = None if self.closed is None else self.closed + 1
+            return
+        self.gap_from = from_ns
+        for bar in reversed([row for row in self.rows if row.revision == 0]):
+            if bar.end <= from_ns:
+                break
+            newest = self._newest(bar.start)
+            if newest is not None and "suspect" not in newest.marks:
+                self.rows.append(replace(newest, marks=newest.marks | {"suspect"}, revision=newest.revision + 1))
+
+    def mend(self, now_ns: int) -> None:
+        """All is heard again."""
+        if self.whole_from is not None:
+            return
+        self.whole_from = now_ns
+        start, end = self.bounds(now_ns) or (now_ns, now_ns)
+        self.quiet_from = now_ns if start == now_ns else end
+        if self.closed is not None:
+            self.quiet_from = max(self.quiet_from, (self.bounds(self.closed) or (0, 0))[1])
+
+    def newest(self) -> dict[int, Bar]:
+        """What a reader takes of closed and forming bars: of each start the last word."""
+        return {bar.start: bar for bar in [*self.rows, *self.forming.values()]}
+
+    def _trade(self, stamp: int, trade: tuple[int, int, int], before: int) -> None:
+        period = self.bounds(stamp)
+        if period is None:
+            self.unplaced += 1
+            self.next_marks |= {"suspect"}
+            return
+        start, end = period
+        if start not in self.forming and self.closed is not None and start <= self.closed:
+            self._late(start, end, trade, before)
+            return
+        at_once = False
+        if start not in self.forming:
+            if len(self.forming) == 2:
+                at_once = start < min(self.forming)
+                if not at_once:
+                    self._close(self.forming.pop(min(self.forming)))
+            self.forming[start] = Bar(start, end, (), self.next_marks | self._doubt(start, end))
+            self.next_marks = frozenset()
+        bar = self.forming[start]
+        self.forming[start] = replace(bar, trades=(*bar.trades, trade))
+        if at_once:
+            self._close(self.forming.pop(start))
+        else:
+            self.last = trade[0]
+
+    def _late(self, start: int, end: int, trade: tuple[int, int, int], before: int) -> None:
+        old = self._newest(start)
+        if old is None:
+            self.rows.append(Bar(start, end, (trade,), self._doubt(start, end), 1))
+            return
+        new = replace(old, trades=(*old.trades, trade), marks=old.marks - {"no trade"})
+        at = len(self.rows) - 1 - self.rows[::-1].index(old)
+        if at >= before:
+            self.rows[at] = new
+        else:
+            self.rows.append(replace(new, revision=old.revision + 1))
+
+    def _newest(self, start: int) -> Bar | None:
+        return next((row for row in reversed(self.rows) if row.start == start), None)
+
+    def _doubt(self, start: int, end: int) -> frozenset[str]:
+        begun = self.whole_from is None or start < self.whole_from
+        over = self.gap_from is not None and end <= self.gap_from
+        return frozenset({"suspect"}) if begun and not over else frozenset()
+
+    def _close(self, bar: Bar) -> None:
+        self._fill(bar.start)
+        self.rows.append(bar)
+        self.closed = bar.start
+        if self.quiet_from is not None:
+            self.quiet_from = max(self.quiet_from, bar.end)
+
+    def _fill(self, until: int) -> None:
+        if self.quiet_from is None or self.empty == "none":
+            return
+        while (period := self.bounds(self.quiet_from)) and period[1] <= until:
+            self.quiet_from = period[1]
+            if self.last is not None:
+                marks = frozenset({"no trade"}) | self._doubt(*period)
+                self.rows.append(Bar(*period, (), marks, 0, self.last if self.empty == "flat" else 0))
+                self.closed = period[0]

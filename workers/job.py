@@ -5,7 +5,7 @@ import json
 from dataclasses import dataclass
 from typing import Any
 
-MAX_JOB_BYTES = 1 << 16  # one packet of the fork server's channel; 64 instruments with all their quarantine fit
+MAX_JOB_BYTES = 1 << 17  # one packet of the fork server's channel; 64 instruments with all they may have fit
 MAX_INSTRUMENTS = 64
 MAX_QUARANTINED = 64  # of one process, over all its instruments
 
@@ -19,6 +19,9 @@ class Task:
     batch_max_us: int
     spin_us: int
     quarantine: tuple[int, ...]  # sequences that killed workers: skipped and counted
+    timeframes: str = ""  # names of bars, and behind one perhaps "=flat" or "=marked": "1s 1m=flat 1d"; empty: no bars
+    close_grace_ms: int = 250
+    hot_rows: int = 1 << 15
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,8 @@ def _task(value: Any) -> Task:
     quarantine = row["quarantine"]
     if not isinstance(quarantine, list) or len(quarantine) > MAX_QUARANTINED:
         raise ValueError(f"quarantine is not a list of at most {MAX_QUARANTINED} sequences")
+    if any(word.partition("=")[2] not in ("", "none", "flat", "marked") for word in row["timeframes"].split()):
+        raise ValueError("timeframes says of periods without a trade what is not none, flat or marked")
     if any(type(each) is not int for each in quarantine):
         raise ValueError("quarantine holds something that is no sequence")
     return Task(**{**row, "quarantine": tuple(quarantine)})

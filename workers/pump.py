@@ -19,7 +19,7 @@ from shm.layout import Bytes, Reason, Record, Rows, State, Words
 from shm.ring import AFTER, AT, KIND, RECV, SEQUENCE, SIZE, WALL, park, peek, release
 from shm.rows import announce, commit
 
-from . import events, rules
+from . import bars, events, rules
 from .decode import rows as decoded
 from .decode.projectx import decode
 
@@ -27,7 +27,7 @@ MAX_BATCH = 4096
 CHECKPOINT_EVERY_NS = 10_000_000
 POLL_NS = 100_000_000  # every wait returns to Python within this, so that signals work
 
-IDLE, MORE, SLOW, CONFIGURE, CHUNKED, SET_ASIDE = range(6)
+IDLE, MORE, SLOW, CONFIGURE, CHUNKED, SET_ASIDE, SESSIONS = range(7)
 
 # Private notes of one worker: nothing here outlives the process.
 NOTES = 16
@@ -50,6 +50,7 @@ _RECORD_DATA = int(Record.DATA)
 _RECORD_CHUNK = int(Record.CHUNK)
 _RECORD_CLOCK = int(Record.CLOCK)
 _RECORD_GAP = int(Record.GAP)
+_RECORD_SESSIONS = int(Record.SESSIONS)
 _EVENT_DEPTH = decoded.EVENT_DEPTH
 _EVENT_TRADE = decoded.EVENT_TRADE
 _OP_OFF_GRID = int(decoded.Op.OFF_GRID)
@@ -57,6 +58,9 @@ _REFUSED = int(Reason.REFUSED)
 _QUARANTINED = int(Reason.QUARANTINED)
 _OFF_GRID = int(Reason.OFF_GRID)
 _LIVE = int(State.LIVE)
+_FRAMES = bars.FRAMES
+_BROKEN = bars.BROKEN
+_CHANGED = bars.CHANGED
 _TAIL = layout.TAIL
 _BEGUN = layout.BEGUN
 _HEARTBEAT = layout.HEARTBEAT
@@ -94,6 +98,7 @@ class Memory(NamedTuple):
     received: Words  # recv_ns of the records of this batch
     set_aside: Words
     record: Words  # what `peek` said of the current record
+    bars: Words  # the desk of bars.py, which knows where their file is mapped
     scratch: Words
 
 
@@ -114,6 +119,8 @@ def _append_trades(m: Memory, n: int) -> bool:
         s.trades += n
         if s.trade_ns != 0:
             rules.note_lag(m.state, s.trade_ns)
+    if m.bars[_FRAMES] > 0:
+        bars.take_trades(m.bars, m.state, m.rows, n)
     if n == 0 or s.sequence <= m.notes[TAPE_THROUGH]:
         return True
     first = m.control[_TAPE_COUNT]
@@ -204,6 +211,10 @@ def end_record(m: Memory, kinds: int, reason: int, count: int) -> None:
                 m.contract_before,
             )
     _append_quote(m)
+    if m.bars[_BROKEN] != 0:
+        bars.mend(m.bars, m.state)
+    if m.bars[_CHANGED] != 0:
+        bars.settle(m.bars, m.state)
     m.state[0].position = m.record[AFTER]
     m.notes[POSITION] = m.record[AFTER]
     if m.notes[DIRTY] < MAX_BATCH:
@@ -232,6 +243,7 @@ def finish_rows(m: Memory, event: int, n: int, fast: bool) -> None:
     else:
         s.refused += 1
         rules.unsync(m.state, _OFF_GRID, True)
+        bars.gap(m.bars, m.state)
     if fast:
         s.fast_records += 1
     else:
@@ -247,6 +259,7 @@ def finish_refused(m: Memory, stale: bool) -> None:
     m.state[0].slow_records += 1
     if stale:
         rules.unsync(m.state, _REFUSED, True)
+        bars.gap(m.bars, m.state)
     end_record(m, 0, 0, 0)
 
 
@@ -256,6 +269,7 @@ def finish_set_aside(m: Memory) -> None:
     take_stamps(m)
     m.state[0].quarantined += 1
     rules.unsync(m.state, _QUARANTINED, True)
+    bars.gap(m.bars, m.state)
     end_record(m, events.GAP, _QUARANTINED, 1)
 
 
@@ -263,7 +277,17 @@ def finish_set_aside(m: Memory) -> None:
 def finish_configured(m: Memory, rolled: bool) -> None:
     """A config record; `rolled`: it names another contract than the one before."""
     take_stamps(m)
+    if rolled:
+        bars.roll(m.bars, m.state)
     end_record(m, events.ROLL if rolled else 0, 0, 0)
+
+
+@kernel
+def finish_sessions(m: Memory) -> None:
+    """A record of trading hours, before they are taken over."""
+    take_stamps(m)
+    bars.touch_all(m.bars, m.state)
+    end_record(m, 0, 0, 0)
 
 
 @kernel_part
@@ -280,6 +304,10 @@ def _apply_next(m: Memory) -> int:
     kind = m.record[KIND]
     if kind == _RECORD_CLOCK:
         take_stamps(m)
+        if m.bars[_FRAMES] > 0:
+            bars.tick(m.bars, m.state)
+            if m.bars[_CHANGED] != 0:
+                bars.settle(m.bars, m.state)
         m.state[0].position = m.record[AFTER]
         m.notes[POSITION] = m.record[AFTER]
         return MORE
@@ -310,10 +338,13 @@ def _apply_next(m: Memory) -> int:
         reason = m.ring[at]
         count = m.ring[at + 1]
         rules.apply_gap(m.state, reason, count, m.ring[at + 2])
+        bars.gap(m.bars, m.state)
         end_record(m, events.of_gap(reason, count), reason, count)
         return MORE
     if kind == _RECORD_CHUNK:
         return CHUNKED
+    if kind == _RECORD_SESSIONS:
+        return SESSIONS
     return CONFIGURE
 
 

@@ -19,10 +19,11 @@ from shm.ring import AFTER, AT, CHUNK, CHUNKS, PEEK_WORDS, SEQUENCE, SIZE
 from shm.rows import through
 from shm.segment import Segment, attach
 
-from . import events, pump, rules
+from . import bars, events, pump, rules
 from .decode import rows as decoded
 from .decode import slow
 from .decode.projectx import decode
+from .hotfile import HotFile, open_bars, plan
 from .job import Job, Task
 from .pump import Memory
 from .shared import Shared
@@ -61,6 +62,7 @@ def map_memory(ring: Segment, book: Segment, changed: Segment) -> Memory:
         received=np.zeros(pump.MAX_BATCH, np.int64),
         set_aside=np.zeros(64, np.int64),
         record=np.zeros(PEEK_WORDS, np.int64),
+        bars=np.zeros(bars.HEAD_WORDS, np.int64),
         scratch=np.zeros(4, np.int64),
     )
 
@@ -119,9 +121,13 @@ def configure(memory: Memory, config: bytes) -> tuple[Memory, bool]:
 class Worker:
     """One instrument's loop around `pump`: what the kernel hands back, one record at a time, and when to stop."""
 
-    __slots__ = ("_chunks", "_quarantine_folder", "_refusals", "_stopping", "_symbol", "memory")
+    __slots__ = ("_chunks", "_hot", "_quarantine_folder", "_refusals", "_stopping", "_symbol", "memory")
 
-    def __init__(self, memory: Memory, task: Task, data_folder: Path) -> None:
+    def __init__(self, memory: Memory, task: Task, data_folder: Path, hot: HotFile | None = None) -> None:
+        """`hot`: the file of its bars, if it has some."""
+        self._hot = hot
+        if hot is not None:
+            memory = memory._replace(bars=hot.desk())
         self.memory = recover(memory)
         self._symbol = task.symbol
         self._quarantine_folder = data_folder / "quarantine"
@@ -170,11 +176,33 @@ class Worker:
             self._decode_slowly(payload)
         elif code == pump.CONFIGURE:
             self.memory, rolled = configure(memory, payload)
+            self._rescale()
             pump.finish_configured(self.memory, rolled)
+        elif code == pump.SESSIONS:
+            self._take_sessions(payload)
         elif code == pump.SET_ASIDE:
             self._set_aside(payload)
         else:
             self._assemble(payload)
+
+    def _rescale(self) -> None:
+        """Bars are in ticks and units: what those are is in their file too."""
+        if self._hot is None:
+            return
+        state = self.memory.state[0]
+        scale = [int(state[n]) for n in ("price_scale", "price_increment", "size_scale", "size_increment")]
+        if self._hot.rescale(scale):
+            self.memory = self.memory._replace(bars=self._hot.desk(through=int(self.memory.record[SEQUENCE])))
+        self._hot.scale(self.memory.bars, scale)
+
+    def _take_sessions(self, payload: bytes) -> None:
+        """Trading hours: first all bars go through the record, then the table changes; see hotfile.py."""
+        sequence = int(self.memory.record[SEQUENCE])
+        pump.finish_sessions(self.memory)
+        whole = len(payload) % layout.SESSION.itemsize == 0
+        rows = np.frombuffer(payload if whole else b"", layout.SESSION)
+        if self._hot is not None and not self._hot.take_sessions(self.memory.bars, rows, sequence):
+            log.warning("%s: record %d is no table of trading hours", self._symbol, sequence)
 
     def _set_aside(self, payload: bytes) -> None:
         """Keep the record in a file; of one in chunks the last counts, as everywhere."""
@@ -241,7 +269,10 @@ def run(job: Job) -> int:
         book = attach(folder / f"{symbol}.book", Kind.BOOK, writable=True, generation=job.generation, symbol=symbol)
         book.claim()
         memory = map_memory(ring, book, changed)._replace(notes=noted)
-        workers.append(Worker(memory, task, Path(job.data_folder)))
+        data_folder = Path(job.data_folder)
+        wanted = plan(task.timeframes, task.close_grace_ms, task.hot_rows)
+        hot = open_bars(data_folder / "bars" / symbol, symbol, job.generation, wanted)
+        workers.append(Worker(memory, task, data_folder, hot))
     if job.bell:
         bell = attach(folder / f"{job.name}.bell", Kind.BELL, generation=job.generation)
         loop: Worker | Shared = Shared(workers, notes, bell.array("words"))
@@ -275,6 +306,7 @@ def warm() -> None:
     pump.finish_refused(memory, False)
     pump.finish_set_aside(memory)
     pump.finish_configured(memory, True)
+    pump.finish_sessions(memory)
     pump.finish_rows(memory, decoded.EVENT_DEPTH, 0, True)
     pump.publish_batch(memory)
     pump.checkpoint(memory)

@@ -214,6 +214,9 @@ class Supervisor:
                     "batch_max_us": each.batch_max_us,
                     "spin_us": each.spin_us,
                     "quarantine": [begun.sequence for begun in role.quarantine if begun.symbol == each.symbol],
+                    "timeframes": each.bars,
+                    "close_grace_ms": each.close_grace_ms,
+                    "hot_rows": each.hot_rows,
                 }
                 for each in process.symbols
             ],

@@ -6,16 +6,19 @@ checkpointed. "With checkpoint" is both.
 """
 
 import statistics
+import tempfile
 import time
 from bisect import bisect_left, insort
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import orjson
 
 from shm import layout
-from tests.workers.rig import Rig
+from tests.workers.rig import NOWHERE, Rig
 from workers import pump
+from workers.hotfile import Plan, plan
 
 from . import records
 from .row import Promise, Row
@@ -24,6 +27,8 @@ RING_BYTES = 4 << 20
 LEVELS = 64
 BATCHES = (16, 256)
 TRADES_A_RECORD = 3
+BAR_COUNTS = (1, 5, 13)
+TIMEFRAMES = ["1s", "1m", "5m", "1h", "15s", "5s", "30s", "15m", "30m", "4h", "100tick", "500vol", "1000000usd"]
 PROMISED_US = Promise(4.5)  # of a depth record of 20 entries
 
 
@@ -34,6 +39,7 @@ def rows(quick: bool) -> Iterator[Row]:
     for name, messages in kinds:
         for batch in BATCHES:
             yield from _compare(name, messages, batch, rounds)
+    yield from _bars(rounds)
     yield Row("worker", "a pump that finds an empty ring", _empty_us(rounds), "us")
 
 
@@ -53,11 +59,29 @@ def _compare(name: str, messages: Sequence[bytes], batch: int, rounds: int) -> I
     yield Row("worker", f"{name}, batch {batch}, with checkpoint", whole_us, "us", compared, plain_us, promise)
 
 
+def _bars(rounds: int) -> Iterator[Row]:
+    """What a trade costs more for its bars: each record is committed once a timeframe."""
+    messages = records.trades(2000, TRADES_A_RECORD)
+    part = messages[: RING_BYTES // 4 // (max(map(len, messages)) + layout.RECORD_BYTES + 8)]
+    with tempfile.TemporaryDirectory() as folder:
+        without_us = 0.0
+        for count in (0, *BAR_COUNTS):
+            wanted = plan(" ".join(TIMEFRAMES[:count]), 250, 1 << 15) if count else None
+            ours = Ours(BATCHES[1], Path(folder) / str(count), wanted)
+            ours.round_us(part)
+            trade_us = statistics.median(ours.round_us(part)[0] for _ in range(rounds)) / TRADES_A_RECORD
+            ours.check()
+            without_us = without_us or trade_us
+            if count:
+                name = f"a trade, {TRADES_A_RECORD} a record, {count} timeframe{'s' if count > 1 else ''}"
+                yield Row("worker", name, trade_us, "us", f"without bars: {without_us:.3g} us", without_us)
+
+
 class Ours:
     """The pump as a worker runs it."""
 
-    def __init__(self, batch: int) -> None:
-        self._rig = Rig(RING_BYTES, LEVELS, max_depth=2048, batch=batch)
+    def __init__(self, batch: int, bars: Path = NOWHERE, wanted: Plan | None = None) -> None:
+        self._rig = Rig(RING_BYTES, LEVELS, max_depth=2048, batch=batch, bars=bars, plan=wanted)
         self._rig.configure()
         self._rig.send(records.snapshot())
         self._rig.drain()

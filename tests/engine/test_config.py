@@ -49,9 +49,9 @@ def test_the_shipped_symbols_are_six_and_need_no_argument() -> None:
 
 def test_the_shipped_comment_names_every_key_and_its_default() -> None:
     text = (Path(__file__).parents[2] / "workers" / "symbols" / "ES.toml").read_text()
+    shipped = SymbolSettings("X")
     for entry in dataclasses.fields(SymbolSettings)[1:]:
-        shown = f'"{entry.default}"' if isinstance(entry.default, str) else str(entry.default)
-        assert f"# {entry.name} = {shown} " in text
+        assert f"# {entry.name} = {json.dumps(getattr(shipped, entry.name))} " in text
 
 
 def test_symbols_come_in_the_order_that_was_asked_for() -> None:
@@ -90,6 +90,26 @@ def test_bounds_are_where_the_rule_says(tmp_path: Path, key: str) -> None:
     rule = next(entry.metadata["rule"] for entry in dataclasses.fields(SymbolSettings) if entry.name == key)
     low, high = (int(word) for word in rule.must.split() if word.removeprefix("-").isdigit())
     assert [rule.holds(value) for value in (low - 1, low, high, high + 1)] == [False, True, True, False]
+
+
+@pytest.mark.parametrize("value", ['"1m"', '["1m", "60"]', '["7m"]', '["1m", "1min"]', "[1]", str(["1s"] * 33)])
+def test_timeframes_that_are_none(tmp_path: Path, value: str) -> None:
+    assert "timeframes is" in refusal(tmp_path, f"timeframes = {value}")
+
+
+@pytest.mark.parametrize("value", ['{"1d" = "flat"}', '{"9tick" = "flat"}', '{"1m" = "zero"}', '{x = "flat"}', "[]"])
+def test_what_becomes_of_empty_bars_is_said_for_those_that_the_clock_cuts(tmp_path: Path, value: str) -> None:
+    assert "empty_bars is" in refusal(tmp_path, f"empty_bars = {value}")
+
+
+def test_empty_bars_of_a_timeframe_that_is_not_wanted(tmp_path: Path) -> None:
+    assert "empty_bars has '15m', but timeframes has not" in refusal(tmp_path, 'empty_bars = {"15m" = "flat"}')
+
+
+def test_bars_come_to_the_worker_in_one_name_each(tmp_path: Path) -> None:
+    (tmp_path / "X.toml").write_text('timeframes = ["1sec", "5m", "1d"]\nempty_bars = {"5min" = "marked"}')
+    (settings,) = load_symbols(tmp_path)
+    assert settings.bars == "1sec 5min=marked 1day"
 
 
 def test_fewer_levels_than_are_kept(tmp_path: Path) -> None:
@@ -342,6 +362,7 @@ WRONG: st.SearchStrategy[object] = st.one_of(
 def test_any_corrupted_key_is_refused_by_file_and_name(key: tuple[str, str], value: object) -> None:
     table, name = key
     assume(value is not True or name not in FLAGS)
+    assume((name, value) not in (("timeframes", []), ("empty_bars", {})))  # no bars at all; nothing said of them
     document = load().to_json()
     document["symbols"] = document["symbols"][:1]
     (document["symbols"][0] if table == "symbol" else document[table])[name] = value

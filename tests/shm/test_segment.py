@@ -29,6 +29,7 @@ REGIONS = {
     Kind.BELL: layout.bell_regions(),
     Kind.ACCOUNT: layout.account_regions(),
     Kind.EVENTS: layout.events_regions(8),
+    Kind.BARS: layout.bars_regions(2, 8),
 }
 
 

@@ -9,6 +9,7 @@ import numpy as np
 from shm import layout
 from shm.ring import RingWriter
 from workers import pump
+from workers.hotfile import HotFile, Plan
 from workers.job import Task
 from workers.worker import Worker, map_memory
 
@@ -44,18 +45,33 @@ class Rig:
     """Ring, book, engine's end and worker's end. A kill is `restart`: a new worker on the memory the old one left."""
 
     def __init__(
-        self, ring_bytes: int = 1 << 20, levels: int = 64, max_depth: int = 256, rows: int = 1 << 15, batch: int = 256
+        self,
+        ring_bytes: int = 1 << 20,
+        levels: int = 64,
+        max_depth: int = 256,
+        rows: int = 1 << 15,
+        batch: int = 256,
+        bars: Path = NOWHERE,
+        plan: Plan | None = None,
     ) -> None:
+        """`bars`: the folder of its hot bars, if it shall have some."""
         self.ring = Arrays(layout.ring_regions(ring_bytes))
         self.book = Arrays(layout.book_regions(levels, max_depth, rows, rows))
         self.changed = Arrays(layout.changed_regions())
         self.ring.array("words")[layout.CAPACITY] = ring_bytes
         self.task = task(batch=batch)
         self.engine = RingWriter(self.ring.array("words"), 1)
+        self._bars = bars
+        self._plan = plan
+        self.hot: HotFile | None = None
         self.restart()
 
     def restart(self, task: Task | None = None, data_folder: Path = NOWHERE) -> None:
-        self.worker = Worker(self.mapped(), task or self.task, data_folder)
+        if self.hot is not None:
+            self.hot.close()
+        if self._plan is not None:
+            self.hot = HotFile(self._bars, "MNQ", 1, self._plan)
+        self.worker = Worker(self.mapped(), task or self.task, data_folder, self.hot)
 
     def mapped(self) -> pump.Memory:
         return map_memory(self.ring, self.book, self.changed)  # type: ignore[arg-type]

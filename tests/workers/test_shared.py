@@ -118,7 +118,7 @@ def some_action(rng: random.Random, n: int) -> Callable[[Rig], object]:
 @pytest.mark.parametrize("turn", range(3))
 def test_each_has_the_book_that_it_has_alone(seed: int, turn: int) -> None:
     rng = random.Random(f"{seed} {turn}")
-    size = {"ring_bytes": 1 << 16, "max_depth": 512, "rows": 4096}
+    size: dict[str, Any] = {"ring_bytes": 1 << 16, "max_depth": 512, "rows": 4096}
     shared = Together(**size)
     alone = [Rig(**size) for _ in shared.rigs]
     for each in alone:

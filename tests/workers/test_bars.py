@@ -1,0 +1,253 @@
+"""Bars of random sessions, with late, repeated and out-of-order trades, gaps and clock jumps, against the model."""
+
+import os
+import random
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from shm import layout
+from shm.layout import BarFlag, Reason
+from tests import model
+from tests.workers.bar_rig import BEGIN_NS, SECOND, SLACK_NS, TICKS, BarRig, cut, of_bar, of_row
+
+SESSIONS = int(os.environ.get("SHARDBOOK_BAR_SESSIONS", "25"))
+GRACE_NS = 250_000_000
+LENGTHS = {"1s": 1, "5s=flat": 5, "15s=marked": 15, "1m": 60}
+COUNTED = {"7tick": "trades", "40vol": "volume", "1000000usd": "notional"}
+
+
+class Pair:
+    """The worker and the model, told the same."""
+
+    def __init__(self, folder: Path) -> None:
+        self.rig = BarRig(folder, " ".join((*LENGTHS, *COUNTED)))
+        self.time = model.VenueClock(SLACK_NS)
+        self.bars = [
+            model.Bars(cut(length), GRACE_NS, name.partition("=")[2] or "none") for name, length in LENGTHS.items()
+        ]
+        self.data_wall_ns = 0
+        self.volume = 0
+        self.heard()
+        self.snapshot()
+
+    def heard(self, stamp_ns: int | None = None) -> None:
+        self.time.heard(self.rig.wall_ns, self.rig.steady_ns, stamp_ns)
+
+    def snapshot(self) -> None:
+        self.rig.snapshot()
+        self.heard()
+        self.data_wall_ns = self.rig.wall_ns
+        for bars in self.bars:
+            bars.mend(self.time.now_ns)
+
+    def trades(self, trades: list[tuple[int, int, int, int]]) -> None:
+        self.rig.trades(trades)
+        self.heard(trades[-1][0])
+        self.data_wall_ns = self.rig.wall_ns
+        self.volume += sum(size for _, _, size, _ in trades)
+        for bars in self.bars:
+            bars.record(trades)
+
+    def clock(self) -> None:
+        self.rig.clock()
+        self.heard()
+        for bars in self.bars:
+            bars.clock(self.time.now_ns)
+
+    def gap(self) -> None:
+        self.rig.gap()
+        self.heard()
+        for bars in self.bars:
+            bars.gap(self.time.now_ns - max(self.rig.wall_ns - self.data_wall_ns, 0))
+
+    def check(self) -> None:
+        self.rig.drain()
+        assert self.rig.memory.state["refused"] == 0
+        for i, bars in enumerate(self.bars):
+            rows, forming = self.rig.rows(i), self.rig.forming(i)
+            assert [of_row(row) for row in rows] == [of_bar(bar) for bar in bars.rows]
+            wanted = sorted(of_bar(bar) for bar in bars.forming.values())
+            assert sorted(of_row(row) for row in forming) == wanted
+            newest = {int(row["start_ns"]): row for row in (*rows, *forming)}
+            assert sum(int(row["volume"]) for row in newest.values()) == self.volume
+        for i, measure in enumerate(COUNTED.values(), len(LENGTHS)):
+            rows, forming = self.rig.rows(i), self.rig.forming(i)
+            assert sum(int(row["volume"]) for row in (*rows, *forming)) == self.volume
+            assert len(set(rows["start_ns"].tolist())) == len(rows)
+            reach = {"trades": 7, "volume": 40, "notional": 4_000_000}[measure]
+            assert (rows[measure] >= reach).all()
+            assert (forming[measure] < reach).all()
+
+
+def play(pair: Pair, rng: random.Random, records: int, between: Any = None) -> None:
+    """A session: mostly trades of now, some late, some twice, some in the wrong order; gaps and jumps of the clock."""
+    rig = pair.rig
+    for _ in range(records):
+        rig.later(rng.choice((1, 20, 100, 400)) * 1_000_000)
+        what = rng.random()
+        if what < 0.55:
+            trades = []
+            for _ in range(rng.randrange(1, 6)):
+                late = rng.choice((0, 0, 0, 0, 0.3, 1.5, 8, 200)) if rng.random() < 0.3 else 0
+                ahead = rng.choice((2, 70)) if rng.random() < 0.02 else 0
+                ns = rig.wall_ns - int((late - ahead) * SECOND) - 20_000_000
+                trades.append((ns // 100 * 100, TICKS + rng.randrange(-9, 9), rng.randrange(0, 9), rng.randrange(2)))
+            if rng.random() < 0.1:
+                trades.append(trades[0])
+            pair.trades(trades)
+        elif what < 0.97:
+            pair.clock()
+        elif what < 0.985:
+            pair.gap()
+            for _ in range(rng.randrange(4)):
+                rig.later(rng.randrange(3 * SECOND))
+                pair.clock()
+            pair.snapshot()
+        else:
+            rig.wall_ns += rng.choice((-7, -1, 1, 30)) * SECOND
+        if between is not None:
+            between()
+
+
+def test_random_sessions_equal_the_model_to_the_unit(tmp_path: Path, seed: int) -> None:
+    rng = random.Random(seed)
+    for n in range(SESSIONS):
+        pair = Pair(tmp_path / str(n))
+        play(pair, rng, rng.randrange(20, 400))
+        pair.check()
+        assert pair.rig.hot is not None
+        pair.rig.hot.close()
+
+
+def test_a_worker_ended_between_any_two_batches_changes_nothing(tmp_path: Path, seed: int) -> None:
+    rng = random.Random(seed)
+    pair = Pair(tmp_path)
+
+    def between() -> None:
+        if rng.random() < 0.05:
+            pair.rig.drain()
+        if rng.random() < 0.03:
+            pair.rig.restart()
+
+    play(pair, rng, 400, between)
+    pair.check()
+
+
+def test_sixty_seconds_fold_into_their_minute(tmp_path: Path, seed: int) -> None:
+    rng = random.Random(seed)
+    rig = BarRig(tmp_path, "1s 1m")
+    rig.snapshot()
+    for _ in range(900):
+        rig.later(rng.randrange(400_000_000))
+        rig.trades([(rig.wall_ns // 100 * 100, TICKS + rng.randrange(-9, 9), rng.randrange(1, 9), rng.randrange(2))])
+        rig.clock()
+    rig.drain()
+    for minute in rig.rows(1):
+        inside = [row for row in rig.rows(0) if minute["start_ns"] <= row["start_ns"] < minute["end_ns"]]
+        assert minute["open"] == inside[0]["open"]
+        assert minute["close"] == inside[-1]["close"]
+        assert minute["high"] == max(row["high"] for row in inside)
+        assert minute["low"] == min(row["low"] for row in inside)
+        for name in ("volume", "buy_volume", "sell_volume", "trades", "notional"):
+            assert minute[name] == sum(int(row[name]) for row in inside)
+
+
+def test_a_full_ring_counts_what_it_loses_and_marks_the_next_bar(tmp_path: Path) -> None:
+    rig = BarRig(tmp_path, "1s", hot_rows=256)
+    rig.snapshot()
+    size = int(rig.hot.array("frames")[0]["rows"])  # type: ignore[union-attr]
+
+    def second() -> None:
+        rig.trades([(rig.wall_ns, TICKS, 1, 0)])
+        rig.later(2 * SECOND)
+        rig.clock()
+        rig.drain()
+
+    for _ in range(size + 3):
+        second()
+    slot = rig.slot(0)
+    assert (int(slot["count"]), int(slot["lost"])) == (size, 3)
+    control = rig.hot.array("control")  # type: ignore[union-attr]
+    assert control[layout.bars_line(0) : layout.bars_line(0) + 2].tolist() == [size, 3]
+    before = rig.rows(0).tobytes()
+    control[layout.sealed_line(0)] = 5  # as the keeper will
+    second()
+    second()
+    rows = rig.rows(0)
+    assert rows[:-2].tobytes() == before[2 * layout.BAR.itemsize :]
+    assert [int(row["flags"]) for row in rows[-2:]] == [
+        int(BarFlag.COMPLETE | BarFlag.SUSPECT),
+        int(BarFlag.COMPLETE),
+    ]
+
+
+DAY_NS = 86_400 * SECOND
+
+
+def _week(monday: int) -> Any:
+    """Five trading days, each from 23:00 of the evening before to 22:00, with a break at noon on Wednesday."""
+    rows = []
+    for day in range(monday, monday + 5):
+        begin, end = (day * 86_400 - 3600) * SECOND, (day * 86_400 + 22 * 3600) * SECOND
+        noon = (day * 86_400 + 12 * 3600) * SECOND
+        parts = [(begin, noon), (noon + 3600 * SECOND, end)] if day == monday + 2 else [(begin, end)]
+        rows += [(*part, day, 0) for part in parts]
+    return np.array(rows, layout.SESSION)
+
+
+def test_days_weeks_and_months_follow_the_session_table(tmp_path: Path) -> None:
+    rig = BarRig(tmp_path, "1d 1w 1mo 1h")
+    rig.snapshot()
+    monday = 20780  # 2026-11-23; BEGIN_NS is the Sunday before
+    assert monday - 1 == BEGIN_NS // DAY_NS
+    rig.trades([(rig.wall_ns, TICKS, 1, 0)])
+    rig.drain()
+    assert [int(rig.slot(i)["unplaced"]) for i in range(4)] == [1, 1, 1, 0]
+    for week in range(-5, 8):
+        rig.put(lambda week=week: rig.engine.sessions(_week(monday + 7 * week)))
+    volumes: dict[int, int] = {}
+    for session in np.concatenate([_week(monday + 7 * week) for week in range(2)]):
+        for ns in (int(session["open_ns"]), int(session["close_ns"]) - 100):
+            rig.later(ns - rig.wall_ns)
+            rig.clock()
+            rig.trades([(ns, TICKS, 3, 0)])
+            day = int(session["trading_day"])
+            volumes[day] = volumes.get(day, 0) + 3
+    rig.restart()
+    rig.drain()
+    days = [*rig.rows(0), *rig.forming(0)]
+    assert [(int(row["trading_day"]), int(row["volume"])) for row in days] == list(volumes.items())
+    wednesday = days[2]
+    assert int(wednesday["end_ns"] - wednesday["start_ns"]) == 23 * 3600 * SECOND
+    weeks = [*rig.rows(1), *rig.forming(1)]
+    assert [(int(row["trading_day"]), int(row["volume"])) for row in weeks] == [(monday, 36), (monday + 7, 36)]
+    months = [*rig.rows(2), *rig.forming(2)]
+    november = sum(volume for day, volume in volumes.items() if day <= 20787)
+    assert [int(row["volume"]) for row in months] == [november, 72 - november]
+    assert days[0]["flags"] & BarFlag.SUSPECT  # trades of before the table were of no day
+    assert not days[1]["flags"] & BarFlag.SUSPECT
+    assert {int(row["trading_day"]) for row in rig.rows(3)} == {monday - 1, *list(volumes)[:-1]} | set(volumes)
+
+
+@pytest.mark.parametrize("rows", [np.zeros(2, layout.SESSION), _week(20780)[::-1]])
+def test_what_is_no_table_changes_none(tmp_path: Path, rows: Any) -> None:
+    rig = BarRig(tmp_path, "1d")
+    rig.snapshot()
+    rig.put(lambda: rig.engine.sessions(np.ascontiguousarray(rows)))
+    rig.trades([(rig.wall_ns, TICKS, 1, 0)])
+    rig.drain()
+    assert int(rig.slot(0)["unplaced"]) == 1
+
+
+def test_a_roll_marks_the_bar_that_has_the_join(tmp_path: Path) -> None:
+    rig = BarRig(tmp_path, "1m 3tick")
+    rig.snapshot()
+    rig.trades([(rig.wall_ns, TICKS, 1, 0)] * 3)
+    rig.gap(Reason.ROLL)
+    rig.put(lambda: rig.configure(contract="CON.F.US.MNQ.H27"))
+    rig.drain()
+    assert rig.forming(0)["flags"][0] & BarFlag.JOINED
+    assert int(rig.slot(1)["pending"]) == BarFlag.JOINED

@@ -1,0 +1,122 @@
+"""The file of hot bars when it is opened: damaged, foreign, of other timeframes, or in another's hands."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from shm import layout
+from tests.workers.bar_rig import SECOND, TICKS, BarRig
+from workers.hotfile import HotFile, open_bars, plan
+
+WANTED = plan("1s 3tick", 250, 256)
+HEAD = layout.HEADER_BYTES
+
+
+def fill(folder: Path, bars: int) -> BarRig:
+    rig = BarRig(folder, "1s 3tick", hot_rows=256)
+    rig.snapshot()
+    for _ in range(bars):
+        rig.trades([(rig.wall_ns, TICKS, 2, 0)])
+        rig.later(2 * SECOND)
+        rig.clock()
+    rig.trades([(rig.wall_ns, TICKS, 2, 0)])
+    rig.drain()
+    return rig
+
+
+def _flip(at: int) -> Callable[[bytes], bytes]:
+    return lambda data: data[:at] + bytes([data[at] ^ 255]) + data[at + 1 :]
+
+
+def _flip_both_slots(data: bytes) -> bytes:
+    at = layout.bars_regions(2, 512)["slots"].offset + 40
+    return _flip(at)(_flip(at + layout.FORMING.itemsize)(data))
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        pytest.param(_flip(3), id="its mark"),
+        pytest.param(_flip(HEAD - 1), id="its description"),
+        pytest.param(_flip(layout.bars_regions(2, 512)["frames"].offset + 16), id="its table of timeframes"),
+        pytest.param(_flip_both_slots, id="both slots"),
+        pytest.param(lambda data: data[: len(data) // 2], id="cut off"),
+        pytest.param(lambda data: b"", id="empty"),
+    ],
+)
+def test_a_damaged_file_is_set_aside_and_a_new_one_begun(tmp_path: Path, damage: Callable[[bytes], bytes]) -> None:
+    rig = fill(tmp_path, 5)
+    assert rig.hot is not None
+    rig.hot.close()
+    path = tmp_path / "hot"
+    broken = damage(path.read_bytes())
+    path.write_bytes(broken)
+    hot = HotFile(tmp_path, "MNQ", 1, WANTED)
+    assert (tmp_path / "hot.aside-1").read_bytes() == broken
+    first = hot.array("frames")["first_number"].tolist()
+    assert first[0] > 5  # no number is given twice
+    assert not hot.array("rows")["number"].any()
+    hot.close()
+
+
+def test_one_damaged_slot_costs_trust_and_no_bar(tmp_path: Path) -> None:
+    rig = fill(tmp_path, 5)
+    rows = rig.rows(0).tobytes()
+    newest = int(rig.slot(0)["begin"]) & 1
+    rig.hot.array("slots")["lost"][0, newest] += 1  # type: ignore[union-attr]
+    rig.restart()
+    assert int(rig.slot(0)["begin"]) & 1 != newest
+    rig.trades([(rig.wall_ns, TICKS, 2, 0)])
+    rig.drain()
+    assert rig.forming(0)["flags"][0] & layout.BarFlag.SUSPECT
+    assert rig.rows(0).tobytes()[: len(rows)] == rows
+
+
+def test_other_timeframes_keep_what_the_file_had_of_them(tmp_path: Path) -> None:
+    rig = fill(tmp_path, 5)
+    rows, forming = rig.rows(0).tobytes(), rig.forming(0).tobytes()
+    assert rig.hot is not None
+    rig.hot.close()
+    rig._plan, rig.hot = plan("1m 1s", 250, 1024), None
+    rig.restart()
+    assert rig.rows(1).tobytes() == rows
+    assert rig.forming(1).tobytes() == forming
+    assert len(rig.rows(0)) == 0
+    assert [path.name for path in tmp_path.glob("hot.aside-*")] == ["hot.aside-1"]  # it has the bars of three ticks
+    rig.trades([(rig.wall_ns, TICKS, 2, 0)])
+    rig.drain()
+    assert int(rig.forming(1)["trades"][0]) == 2
+
+
+def test_two_processes_never_write_to_one_file(tmp_path: Path) -> None:
+    held = (
+        "import sys, pathlib; from workers.hotfile import HotFile, plan;"
+        "hot = HotFile(pathlib.Path(sys.argv[1]), 'MNQ', 1, plan('1s', 250, 256)); print('held', flush=True); input()"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-c", held, str(tmp_path)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdout.readline() == "held\n"
+        assert open_bars(tmp_path, "MNQ", 1, WANTED) is None
+        other.communicate("\n")
+    hot = open_bars(tmp_path, "MNQ", 1, WANTED)
+    assert hot is not None
+    hot.close()
+
+
+def test_what_a_killed_maker_left_is_no_hindrance(tmp_path: Path) -> None:
+    for name in ("hot.new", "hot.new.tmp"):
+        (tmp_path / name).write_bytes(b"half")
+    hot = HotFile(tmp_path, "MNQ", 1, WANTED)
+    hot.close()
+    assert sorted(os.listdir(tmp_path)) == ["hot", "writer.lock"]
+
+
+def test_no_timeframes_make_no_file(tmp_path: Path) -> None:
+    assert open_bars(tmp_path / "bars", "MNQ", 1, plan("", 250, 256)) is None
+    assert not (tmp_path / "bars").exists()
