@@ -2,8 +2,9 @@
 
 The job comes on stdin as one JSON object, a line: {"settings", "generation", "folder", "supervisor_pid"}; user name
 and key come in the environment. What the supervisor wants later follows line by line (control.py). Logs go to stderr;
-stdout has one JSON line an event, for the supervisor: "streaming" when all is subscribed, "fatal" with a message
-before it ends with status 1, and the answers of control.py. SIGTERM ends it with status 0.
+stdout has one JSON line an event, for the supervisor: "streaming" when all is subscribed, "let_go" with a symbol that
+a successor feeds no more and the venue's sentence, "fatal" with a message before it ends with status 1, and the answers
+of control.py. SIGTERM ends it with status 0.
 
 Rings outlive the process: a successor finds them as they are and begins with a gap record in each.
 """
@@ -37,7 +38,7 @@ from .control import MAX_LINE_BYTES, Control, Lines
 from .feeds import projectx
 from .feeds.account import AccountFeed
 from .feeds.gateway import Gateway
-from .feeds.socket import Feed
+from .feeds.market import Feed
 from .http import HttpPool, VenueRefusal
 from .instruments import Instruments, Opened
 from .page import Page
@@ -70,7 +71,8 @@ def read_job(data: bytes) -> Job:
     if not isinstance(job["folder"], str):
         raise ConfigError(f"{_SOURCE}: folder must be text: start it with scripts/launch")
     settings = Settings.from_json(job["settings"], _SOURCE)
-    if not settings.venue.api_url or not settings.venue.market_hub_url or not settings.venue.user_hub_url:
+    venue = settings.venue
+    if not venue.api_url or not venue.market_hub_url or (venue.account and not venue.user_hub_url):
         raise ConfigError(f"{_SOURCE}: the venue has no address: start it with scripts/launch")
     return Job(settings, job["generation"], Path(job["folder"]), job["supervisor_pid"])
 
@@ -120,7 +122,13 @@ async def run(job: Job, lines: Lines) -> None:
     async with HttpPool(job.settings.http) as pool:
         gateway = Gateway(pool, job.settings.venue.api_url, user, time.time)
         hub_url = job.settings.venue.market_hub_url
-        feed = Feed(job.settings.feed, hub_url, pool, gateway, router, lanes, page, boottime_ns, _report_streaming)
+
+        def let_go(lane: Lane, refusal: VenueRefusal) -> None:
+            instruments.let_go(lane)
+            report({"event": "let_go", "symbol": lane.settings.symbol, "message": str(refusal)})
+
+        said = _report_streaming, let_go
+        feed = Feed(job.settings.feed, hub_url, pool, gateway, router, lanes, page, boottime_ns, *said)
         instruments = Instruments(here, job.generation, gateway, clock, feed, opened)
         feeding = loop.create_task(feed.run())
         tasks = [

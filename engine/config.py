@@ -22,6 +22,8 @@ from shm.errors import ShardbookError
 from shm.registry import ENGINE_NAME, SYMBOL_NAME
 from shm.timeframe import MAX_TIMEFRAMES, parse
 
+from .calendars import CALENDARS
+
 MAX_FILE_BYTES: Final = 64 * 1024
 MAX_SYMBOLS: Final = 64
 MAX_CPU: Final = 4095
@@ -152,6 +154,8 @@ class SymbolSettings:
     # who names the same process shares one; without a name it is the instrument's own
     process: str = text("", "a name of at most 32 letters, digits, '.', '_' and '-'", _is_process)
     cpu: int = whole(ANY_CPU, ANY_CPU, MAX_CPU)  # the one its worker runs on; -1: anywhere
+    # the exchange's calendar, docs/sessions.md; without a name that of the symbol
+    calendar: str = text("", "the name of a calendar", lambda value: len(value) <= MAX_SHOWN_CHARACTERS)
     max_silence_ms: int = whole(30_000, 200, 86_400_000)  # no message and no word of REST for so long: resync
     max_lag_ms: int = whole(1000, 250, 60_000)  # an older publication is not live; clock frames come each 100 ms
     max_venue_lag_ms: int = whole(1000, 10, 600_000)  # behind the venue's clock by more: stale
@@ -435,6 +439,12 @@ def _symbol_settings(symbol: object, table: Mapping[str, Any], source: str) -> S
             raise ConfigError(
                 f"{source}: empty_bars has {_shown(name)}, but timeframes has not: add it there, or leave it out here"
             )
+    if settings.calendar and settings.calendar not in CALENDARS:
+        near = _near(settings.calendar, CALENDARS) or f"there are {', '.join(CALENDARS)}"
+        raise ConfigError(
+            f"{source}: calendar is {_shown(settings.calendar)}, but there is none of that name: {near}, or leave it"
+            " out for the one of its symbol"
+        )
     return settings
 
 
@@ -455,9 +465,18 @@ def _venue(given: VenueSettings, name: str | None, source: str) -> VenueSettings
                     ' leave it out, or set venue.name to "projectx"'
                 )
         return given
+    needed = ("market_hub_url", "user_hub_url") if given.account else ("market_hub_url",)
+    if given.api_url not in ("", PROJECTX.api_url):
+        for key in needed:
+            if not getattr(given, key):
+                raise ConfigError(
+                    f"{source}: venue.api_url is {_shown(given.api_url)}, but venue.{key} is not set, so that host's"
+                    f" token would go to {urlsplit(PROJECTX.market_hub_url).hostname}: set venue.{key} too"
+                )
+        return given
     return dataclasses.replace(
         given,
-        api_url=given.api_url or PROJECTX.api_url,
+        api_url=PROJECTX.api_url,
         market_hub_url=given.market_hub_url or PROJECTX.market_hub_url,
         user_hub_url=given.user_hub_url or PROJECTX.user_hub_url,
     )

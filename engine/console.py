@@ -16,6 +16,7 @@ COMMAND = "shardbook"
 VERBS = {
     "launch": ("engine.launch", "start the whole engine, by default on the built-in exchange simulator"),
     "inspect": ("engine.inspection", "print what is in shared-memory segments, and whether they are whole"),
+    "history": ("engine.history_command", "fetch the venue's bars of an instrument into a file"),
 }
 
 
@@ -40,7 +41,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return 0
     if verb not in VERBS:
         near = difflib.get_close_matches(verb[:64], VERBS, n=1, cutoff=0.5)
-        cure = f"did you mean {near[0]}?" if near else f"the verbs are {' and '.join(VERBS)}"
+        cure = f"did you mean {near[0]}?" if near else f"the verbs are {', '.join(VERBS)}"
         what = f"there is no verb {verb[:64]!r}" if verb else "name what to do"
         complain(COMMAND, f"{what}: {cure} ({COMMAND} --help says more)")
         return WRONG_USE

@@ -9,6 +9,8 @@ One JSON object a line. After the job:
 An answer is one line on standard output: {"event", "symbol"}, and for refused the sentence as "message", and "final":
 whether the same settings will be refused for ever. Of one symbol only one thing is under way at a time; the
 supervisor keeps to that, so what can be on its way is bounded.
+
+What the venue refuses of a successor's job is told unasked: let_go, with the sentence as "message" (__main__.py).
 """
 
 import asyncio

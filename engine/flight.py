@@ -30,6 +30,7 @@ class Flights(Generic[Answer]):
         flight = self._flights.get(key)
         if flight is None or flight.task.done():
             flight = self._flights[key] = _Flight(asyncio.ensure_future(fetch()))
+            flight.task.add_done_callback(_hear)
         else:
             self.joined += 1
         flight.waiting += 1
@@ -43,3 +44,9 @@ class Flights(Generic[Answer]):
                 del self._flights[key]
             if not over and not flight.waiting:
                 flight.task.cancel()
+
+
+def _hear(task: "asyncio.Future[Answer]") -> None:
+    """An error is no news for the log if all who waited for it were cancelled at that moment."""
+    if not task.cancelled():
+        task.exception()

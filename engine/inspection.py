@@ -1,4 +1,4 @@
-"""What lies in a segment file, printed: header, regions, state, counters, and whether all of it is as it must be.
+"""What lies in a segment or bar file, printed: header, regions, state, counters, and whether all is as it must be.
 
 `python -m engine.inspection FILE...` or `--name NAME`. Everything is mapped read-only and a living writer is not
 disturbed, so each check says only what must hold at any moment: one cell or slot may be in the writer's hands.
@@ -19,6 +19,7 @@ from shm import layout, registry
 from shm.errors import LayoutError, NoEngine, ShardbookError
 from shm.layout import ASK, BID, REASON_TEXT, SESSION_FIELDS, EventKind, Kind, Reason, Record, Source, State
 from shm.life import start_ticks
+from shm.sealed import open_sealed, parse_name
 from shm.segment import Segment, attach
 
 from .arguments import Arguments
@@ -98,6 +99,25 @@ def examine(segment: Segment) -> Report:
     else:
         groups.append(("changed", (("wakes", f"{segment.array('words')[0]:,}"),)))
     return Report(f"{segment.path}", tuple(groups), tuple(checks))
+
+
+def examine_bars(path: Path) -> Report:
+    """Describe and check a sealed bar file. Raises LayoutError for what is none; FileNotFoundError passes."""
+    from . import bar_inspection  # brings polars, which no segment needs
+
+    sealed = open_sealed(path)
+    checks = tuple(Check(what, fault) for what, fault in bar_inspection.checks(sealed))
+    return Report(f"{path}", bar_inspection.groups(sealed), checks)
+
+
+def _is_bars(path: Path) -> bool:
+    """It has the name or the first bytes of one, so that is what its faults are told as."""
+    if parse_name(path.name) is not None:
+        return True
+    if not path.is_file():
+        return False
+    with open(path, "rb") as file:
+        return file.read(6) == b"ARROW1"
 
 
 def render(report: Report) -> str:
@@ -428,14 +448,25 @@ def segments_of(name: str) -> list[Path]:
     return sorted(path for path in registry.generation_folder(folder, generation).iterdir() if path.is_file())
 
 
+def _examine_segment(path: Path) -> Report:
+    segment = open_segment(path)
+    report = examine(segment)
+    segment.close()
+    return report
+
+
 def main(argv: Sequence[str] | None = None, command: str = "scripts/inspect") -> int:
     """Print what was asked for; 0 if all of it is whole, 1 if something is damaged, foreign or absent."""
     parser = Arguments(
         prog=command,
-        description="Print what is in shared-memory segments, and whether they are whole.",
+        description="Print what is in shared-memory segments and sealed bar files, and whether they are whole.",
     )
     parser.add_argument(
-        "files", nargs="*", metavar="FILE", type=Path, help="a segment, as /dev/shm/shardbook-UID/NAME/gN/MNQ.book"
+        "files",
+        nargs="*",
+        metavar="FILE",
+        type=Path,
+        help="a segment, as /dev/shm/shardbook-UID/NAME/gN/MNQ.book, or bars, as DATA/bars/MNQ/1min/….arrow",
     )
     parser.add_argument("--name", help="all segments of the running engine of this name instead")
     options = parser.parse_args(argv)
@@ -449,7 +480,7 @@ def main(argv: Sequence[str] | None = None, command: str = "scripts/inspect") ->
     status = 0
     for path in files:
         try:
-            segment = open_segment(path)
+            report = examine_bars(path) if _is_bars(path) else _examine_segment(path)
         except FileNotFoundError:
             complain(command, f"{path} does not exist")
             status = 1
@@ -457,8 +488,6 @@ def main(argv: Sequence[str] | None = None, command: str = "scripts/inspect") ->
             complain(command, str(error))
             status = 1
         else:
-            report = examine(segment)
-            segment.close()
             print(render(report))
             status = status if report.whole else 1
     return status

@@ -1,7 +1,7 @@
 """The instruments of a running engine: they come, go and roll one at a time, while all others stream.
 
 An instrument here is a ring, its lane, and a contract of the venue's. What is asked of the venue comes first, so that
-settings it refuses change nothing; what then happens is the feed's, in feeds/socket.py.
+settings it refuses change nothing; what then happens is the feed's, in feeds/market.py.
 """
 
 import asyncio
@@ -17,7 +17,7 @@ from shm.ring import RingWriter
 from .clock import Clock
 from .config import FRONT, SymbolSettings
 from .feeds.gateway import Contract, Gateway
-from .feeds.socket import Feed
+from .feeds.market import Feed
 from .http import VenueError, VenueRefusal
 from .router import Lane
 
@@ -96,8 +96,18 @@ class Instruments:
             if opened is None:
                 return
             await self._feed.remove(opened.lane)
-            self._clock.remove(opened.lane.ring)
-            opened.close()
+            self._close(opened)
+
+    def let_go(self, lane: Lane) -> None:
+        """Close what the feed has let go of by itself, unless it is just being removed."""
+        symbol = lane.settings.symbol
+        if (opened := self._opened.get(symbol)) and opened.lane is lane:
+            del self._opened[symbol]
+            self._close(opened)
+
+    def _close(self, opened: Opened) -> None:
+        self._clock.remove(opened.lane.ring)
+        opened.close()
 
     async def follow_fronts(self, every_s: float) -> None:
         """For ever: ask which contract is the front one, for each instrument that wants that, and go on with it.

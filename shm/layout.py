@@ -490,13 +490,13 @@ FORMING = np.dtype(
     + [("bars", BAR, (2,)), ("checksum", "<i8"), ("end", "<i8")]  # a bar is there if it has FORMING
 )
 
-# Trading hours, sorted by open_ns and apart from each other; a day with a break gives several of one trading day.
+# An unbroken time of trading, in UTC. A day with a break has several rows; rows come by open_ns and do not overlap.
 SESSION = np.dtype(
     [
         ("open_ns", "<i8"),
         ("close_ns", "<i8"),  # exclusive
-        ("trading_day", "<i4"),  # days since 1970-01-01
-        ("rth", "<i4"),
+        ("trading_day", "<i4"),  # days since 1970-01-01 of the exchange's trade date
+        ("rth", "<i4"),  # 1: of the view that has regular hours only
     ]
 )
 MAX_SESSION_ROWS = 64  # of one ring record

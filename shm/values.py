@@ -67,6 +67,11 @@ class Scale(NamedTuple):
         return self.price_increment > 0 and self.size_increment > 0
 
     @property
+    def whole_sizes(self) -> bool:
+        """Every size is a whole number: volumes of bars are Int64 columns, else Float64."""
+        return self.size_increment % POWERS[self.size_scale] == 0
+
+    @property
     def tick_size(self) -> float:
         return self.price_increment / POWERS[self.price_scale]
 

@@ -13,6 +13,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Any
 
+import polars as pl
 import pytest
 
 from shm import BUY, SELL, Change, Quote, Trade
@@ -85,7 +86,21 @@ def test_what_is_dear() -> None:
     assert ratio.decide(_quote(40_000, 40_001), Quote(1, 1, 2, 1, 0, 0, 20_001, 1, 2, 25, 0, 1)) == "fair"
 
 
-@pytest.mark.parametrize(("name", "symbols"), [("lean", ["MNQ"]), ("flow", ["MNQ", "MES"]), ("pair", ["MNQ", "MES"])])
+def test_what_is_inside_value() -> None:
+    module = _load("value")
+    sizes = [1, 2, 9, 2, 1]
+    trades = pl.DataFrame({"price": [100 + n / 4 for n in range(5)], "size": sizes, "side": BUY})
+    area = module.value(trades, 0.25)
+    assert area.rows() == [(100.5, 100.5, 101.0, 12, 15)]
+    said = [module.decide(area, price) for price in (100.25, 100.5, 101.0, 101.25)]
+    assert said == ["below value", "in value", "in value", "above value"]
+    assert module.decide(module.value(trades.clear(), 0.25), 100.0) == "nothing yet"
+
+
+@pytest.mark.parametrize(
+    ("name", "symbols"),
+    [("lean", ["MNQ"]), ("flow", ["MNQ", "MES"]), ("pair", ["MNQ", "MES"]), ("value", ["MNQ"])],
+)
 def test_a_program_reads_a_running_engine(engine: PlainEngine, tmp_path: Path, name: str, symbols: list[str]) -> None:
     said = tmp_path / "said"
     with said.open("w") as out:

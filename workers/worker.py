@@ -27,6 +27,7 @@ from .hotfile import HotFile, open_bars, plan
 from .job import Job, Task
 from .pump import Memory
 from .shared import Shared
+from .tally import Tally
 
 log = logging.getLogger("worker")
 
@@ -120,7 +121,7 @@ def configure(memory: Memory, config: bytes) -> tuple[Memory, bool]:
 class Worker:
     """One instrument's loop around `pump`: what the kernel hands back, one record at a time, and when to stop."""
 
-    __slots__ = ("_chunks", "_hot", "_quarantine_folder", "_stopping", "_symbol", "memory")
+    __slots__ = ("_chunks", "_hot", "_quarantine_folder", "_refusals", "_stopping", "_symbol", "memory")
 
     def __init__(self, memory: Memory, task: Task, data_folder: Path, hot: HotFile | None = None) -> None:
         """`hot`: the file of its bars, if it has some."""
@@ -132,6 +133,7 @@ class Worker:
         self._quarantine_folder = data_folder / "quarantine"
         self._stopping = False
         self._chunks = bytearray()
+        self._refusals = Tally()  # of this life, for the log; readers see the book's own count
         notes = memory.notes
         notes[pump.BATCH_MAX_FRAMES] = min(task.batch_max_frames, pump.MAX_BATCH)
         notes[pump.BATCH_MAX_NS] = task.batch_max_us * 1000
@@ -246,7 +248,9 @@ class Worker:
                 memory.rows,
             )
         except slow.Refused as refusal:
-            log.warning("%s: record %d refused: %s", self._symbol, int(memory.record[SEQUENCE]), refusal)
+            if self._refusals.one_more():
+                sequence, count = int(memory.record[SEQUENCE]), self._refusals.count
+                log.warning("%s: record %d refused, number %d: %s", self._symbol, sequence, count, refusal)
             pump.finish_refused(memory, refusal.code is not slow.Refusal.UNKNOWN_TARGET)
         else:
             pump.finish_rows(memory, event, n, False)

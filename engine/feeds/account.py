@@ -31,12 +31,11 @@ from .gateway import Gateway
 from .hub import HubSocket
 from .ledger import Ledger, Snapshot, contracts_of
 from .projectx import PING, Control, ControlMessage
+from .pulse import POLL_S, Beat, Pulse
 from .session import Event, advance, backoff_ns
 from .session import State as Life
 from .userhub import FillRow, OrderRow, Owned, PositionRow, Row, Standing, Unreadable
 
-POLL_S: Final = 0.02
-MAX_STEP_NS: Final = 100_000_000  # what one poll counts for at most: time in which we were stopped is nobody's silence
 FORGIVEN_AFTER_NS: Final = 10_000_000_000  # what went well for so long ends the row of failures
 LEAST_SILENCE_MS: Final = 30_000
 PUBLISH_EVERY_NS: Final = 20_000_000  # at most so often while events come; the first is published at once
@@ -230,24 +229,19 @@ class AccountFeed:
             return str(error)
 
     async def _watch(self) -> str:
-        """Pings, silence, the token's end; times in our own polls, as the market feed measures them."""
+        """Pings, silence, the token's end."""
         silence_ms = max(self._settings.socket_silence_ms, LEAST_SILENCE_MS)
-        ping_ns = self._settings.ping_interval_ms * _MS
-        own_ns = heard_ns = pinged_ns = 0
-        polled_ns = self._now_ns()
+        pulse = Pulse(silence_ms, self._settings.ping_interval_ms)
+        pulse.connect(self._now_ns())
         try:
             while True:
                 await asyncio.sleep(POLL_S)
-                now_ns = self._now_ns()
-                own_ns += min(now_ns - polled_ns, MAX_STEP_NS)
-                polled_ns = now_ns
-                if self._heard:
-                    heard_ns, self._heard = own_ns, False
-                if own_ns - heard_ns >= silence_ms * _MS:
+                beat = pulse.poll(self._now_ns(), heard=self._heard)
+                self._heard = False
+                if beat is Beat.SILENT:
                     self._say(State.STALE, Reason.SILENCE)
                     return f"no byte came for {silence_ms} ms"
-                if own_ns - pinged_ns >= ping_ns:
-                    pinged_ns = own_ns
+                if beat is Beat.PING:
                     await self._connected.send(PING)
                 if self._gateway.renewals != self._renewals:  # the market feed renews it
                     return "its token is an old one"

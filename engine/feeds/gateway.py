@@ -36,6 +36,10 @@ BARS_AROUND_S: Final = 86_400  # the window of the newest bar, before and after 
 MAX_STAMP_CHARACTERS: Final = 40
 MAX_VOLUME: Final = 10**15
 _SECONDS_UNIT: Final = 1
+_BARS_PATH: Final = "/History/retrieveBars"
+
+# Of retrieveBars, where asking again cannot help.
+_NO_BARS: Final = {1: "no such contract", 2: "no such unit", 3: "no such number of units", 4: "no such limit"}
 
 # Of loginKey, as the OpenAPI document names them; the rest is told by number.
 _WRONG_LOGIN: Final = {
@@ -170,10 +174,19 @@ class Gateway:
         )
         window = {"contractId": contract_id, "live": False, "startTime": start, "endTime": end}
         bars = {"unit": _SECONDS_UNIT, "unitNumber": 1, "limit": NEWEST_BARS, "includePartialBar": True}
-        rows = _list_of(await self._ask("/History/retrieveBars", window | bars), "bars")
+        rows = _list_of(await self._ask(_BARS_PATH, window | bars), "bars")
         if len(rows) > NEWEST_BARS:
             raise VenueError(f"the venue sent {len(rows)} bars where {NEWEST_BARS} were asked for")
         return max((bar for bar in map(read_bar, rows) if bar.volume > 0), default=NO_BAR)
+
+    async def bars(self, body: dict[str, object], limit: int) -> list[Any]:
+        """The rows of one answer of retrieveBars (fact sheet 4.3), unchecked, at most `limit`: history/page.py reads
+        them. Raises VenueRefusal if the venue has no such contract or bars; VenueError."""
+        answer = await self._ask(_BARS_PATH, body)
+        code = answer.get("errorCode")
+        if answer.get("success") is False and type(code) is int and code in _NO_BARS:
+            raise VenueRefusal(f"the venue has no such bars of {said(body['contractId'])}: {_NO_BARS[code]}")
+        return _list_of(answer, "bars", limit)
 
     async def _named(self, settings: SymbolSettings) -> list[object]:
         """The values of a contract that the settings name. Raises VenueRefusal: it may be listed later."""
@@ -311,9 +324,11 @@ def _expiry(contract: Contract) -> tuple[int, int]:
     return int(code[1:]), _MONTHS.index(code[0])
 
 
-def _list_of(answer: Mapping[str, Any], key: str) -> list[Any]:
+def _list_of(answer: Mapping[str, Any], key: str, max_rows: int = MAX_CONTRACTS) -> list[Any]:
     rows = answer.get(key)
-    if answer.get("success") is not True or not isinstance(rows, list) or len(rows) > MAX_CONTRACTS:
+    if answer.get("success") is True and isinstance(rows, list) and len(rows) > max_rows:
+        raise VenueError(f"the venue sent {len(rows)} {key}, where at most {max_rows} may come")
+    if answer.get("success") is not True or not isinstance(rows, list):
         raise VenueError(f"the venue sent no list of {key} (code {_number(answer.get('errorCode'))})")
     return rows
 

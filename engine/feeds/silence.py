@@ -113,6 +113,10 @@ class Silence(Generic[Key]):
         for stream in self._streams.values():
             self._restart(stream)
 
+    def forget(self, key: Key) -> None:
+        """What goes by this key is another thing from now on: a look that is under way says nothing of it."""
+        self._streams.pop(key, None)
+
     def vouches(self, key: Key) -> bool:
         """Whether the venue's last word on an instrument's present silence is that nothing is traded."""
         stream = self._streams.get(key)

@@ -168,10 +168,11 @@ class Faults:
         self._tell(channel, Kind.QUOTE, b"".join(frames))
 
     def _unknown_target(self, asked: Asked) -> None:
-        """Events that no documentation names, about a contract or about nothing."""
+        """Events that no documentation names, about each contract that a client wants, and about nothing."""
         for connection in self._all():
-            for channel in self._sender.channels.values():
-                connection.write(_event("GatewayHalt", channel.contract.contract_id, {"reason": 1}))
+            for symbol in connection.wanted:
+                contract = self._sender.channels[symbol].contract
+                connection.write(_event("GatewayHalt", contract.contract_id, {"reason": 1}))
             connection.write(_event("GatewayNews"))
 
     def _unknown_dom_type(self, asked: Asked) -> None:

@@ -347,6 +347,8 @@ class Supervisor:
             self._stop(str(line.get("message")))
         elif name == ENGINE and (ask := self._turnover.answered(line)):
             self._take_answer(line["event"], ask, line)
+        elif name == ENGINE and (ask := self._turnover.let_go(line)):
+            self._take_answer("refused", ask, line | {"final": True})
         elif name == SIMULATOR and isinstance(line.get("url"), str):
             self._simulator_url = line["url"]
             self._employ_engine()

@@ -7,7 +7,8 @@
 check, add and remove are asked of the engine, one thing of a symbol at a time. What could go wrong is found out first:
 the venue is asked for the contract, and the new segments are made beside the old ones; so whatever is refused leaves
 the old instrument as it was. Only when neither engine nor worker has the old segments any more do new ones take their
-names. An engine that ends has let go of everything, and its successor's job has what is held then.
+names. An engine that ends has let go of everything, and its successor's job has what is held then. What the venue
+refuses of that by now the successor lets go of by itself, as if it had been asked to add it.
 """
 
 from collections.abc import Mapping, Set
@@ -165,6 +166,14 @@ class Turnover:
             self.wanted[symbol] = held.settings
         else:
             del self.wanted[symbol]
+
+    def let_go(self, line: Mapping[str, Any]) -> Ask | None:
+        """An engine's line that it feeds an instrument of its job no more: what it would have been asked to refuse."""
+        held = self.held.get(symbol) if isinstance(symbol := line.get("symbol"), str) else None
+        if line.get("event") != "let_go" or held is None or not held.fed:
+            return None
+        self.held[held.settings.symbol] = replace(held, fed=False)
+        return Ask("add", held.settings)
 
     def employed(self) -> tuple[SymbolSettings, ...]:
         """A new engine gets its job: what it shall feed."""

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from . import frames, http, latency, load, memory, reads, recovery, startup, worker
+from . import bars, expressions, frames, http, latency, load, memory, reads, recovery, startup, worker
 from .machine import Machine
 from .row import Row, print_table, write_json
 
@@ -27,6 +27,8 @@ CASES: dict[str, Callable[[bool], Iterator[Row]]] = {
     "startup": startup.rows,
     "recovery": recovery.rows,
     "http": http.rows,
+    "bars": bars.rows,
+    "expressions": expressions.rows,
     "load": load.rows,
 }
 

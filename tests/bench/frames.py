@@ -23,7 +23,7 @@ from engine.clock import Clock
 from engine.config import Credentials, FeedSettings, HttpSettings, SymbolSettings
 from engine.feeds import projectx
 from engine.feeds.gateway import Contract, Gateway
-from engine.feeds.socket import Feed
+from engine.feeds.market import Feed
 from engine.http import HttpPool
 from engine.page import Page
 from engine.router import Lane, Router
@@ -125,7 +125,8 @@ async def _engine_s(url: str, go: socket.socket, rings: list[Words], count: int)
     streaming = asyncio.Event()
     async with HttpPool(HttpSettings()) as pool:
         gateway = NoGateway(pool, url, Credentials("bench", "none"), time.time)
-        feed = Feed(FeedSettings(), url, pool, gateway, router, lanes, page, _boottime_ns, streaming.set)
+        said = streaming.set, lambda lane, refusal: None
+        feed = Feed(FeedSettings(), url, pool, gateway, router, lanes, page, _boottime_ns, *said)
         running = loop.create_task(feed.run())
         await streaming.wait()
         wanted = count + sum(writer.delivered for writer in writers)

@@ -116,6 +116,17 @@ def test_fewer_levels_than_are_kept(tmp_path: Path) -> None:
     assert "levels is 64, but it must not be above max_depth, which is 32" in refusal(tmp_path, "max_depth = 32")
 
 
+def test_a_calendar_that_is_none_is_answered_with_near_names(tmp_path: Path) -> None:
+    assert refusal(tmp_path, 'calendar = "CME_Equty"') == (
+        f"{tmp_path}/MNQ.toml: calendar is 'CME_Equty', but there is none of that name: did you mean CME_Equity or"
+        " CME_Rate or CME_Crypto, or leave it out for the one of its symbol"
+    )
+    assert "there are 24/7, CME_Equity, CMEGlobex_Metals" in refusal(tmp_path, 'calendar = "zzzzzz"')
+    assert "calendar is" in refusal(tmp_path, "calendar = 7")
+    (tmp_path / "MNQ.toml").write_text('calendar = "24/7"')
+    assert load_symbols(tmp_path)[0].calendar == "24/7"
+
+
 @pytest.mark.parametrize("contract", ["", "MNQ", "CON.F.US.MNQ.A26", "CON.F.US.MNQ.Z2026", 'CON.F.US."', 7])
 def test_contracts_that_are_none(tmp_path: Path, contract: object) -> None:
     assert "contract is" in refusal(tmp_path, f"contract = {json.dumps(contract)}")
@@ -241,6 +252,21 @@ def test_addresses_that_are_none_or_would_show_a_secret(tmp_path: Path, url: str
 def test_plain_addresses_are_for_this_machine(tmp_path: Path) -> None:
     (tmp_path / "e.toml").write_text('[venue]\nname = "projectx"\nmarket_hub_url = "ws://127.0.0.1:9/hubs/market"')
     assert load(tmp_path / "e.toml").venue.market_hub_url == "ws://127.0.0.1:9/hubs/market"
+
+
+def test_a_token_goes_to_no_other_host_than_its_own(tmp_path: Path) -> None:
+    own = '[venue]\nname = "projectx"\napi_url = "https://h/api"\n'
+    market, user = 'market_hub_url = "https://h/hubs/market"\n', 'user_hub_url = "https://h/hubs/user"\n'
+    refusal = engine_refusal(tmp_path, own + user)
+    assert "venue.api_url is 'https://h/api', but venue.market_hub_url is not set" in refusal
+    assert "token would go to rtc.topstepx.com: set venue.market_hub_url too" in refusal
+    assert "venue.user_hub_url is not set" in engine_refusal(tmp_path, own + market + "account = true")
+    (tmp_path / "e.toml").write_text(own + market)
+    assert load(tmp_path / "e.toml").venue.user_hub_url == ""  # nobody goes there
+    (tmp_path / "e.toml").write_text(own + market + user + "account = true")
+    assert load(tmp_path / "e.toml").venue.user_hub_url == "https://h/hubs/user"
+    (tmp_path / "e.toml").write_text(own.replace("https://h/api", "https://api.topstepx.com/api"))
+    assert load(tmp_path / "e.toml").venue.market_hub_url == "https://rtc.topstepx.com/hubs/market"
 
 
 def test_the_simulator_takes_no_address_until_it_runs(tmp_path: Path) -> None:

@@ -1,7 +1,6 @@
 """A command's first moments: Ctrl-C, a terminal of little encoding, a machine that will not do; all without imports."""
 
 import os
-import signal
 import subprocess
 import sys
 from pathlib import Path
@@ -38,8 +37,9 @@ def test_ctrl_c_while_importing_is_a_sentence() -> None:
 
 
 def test_afterwards_ctrl_c_is_what_it_was() -> None:
-    code = "import signal\nfrom engine.entry import early\nwith early('x'): pass\nprint(signal.getsignal(2).__name__)"
-    assert run(code) == (0, f"{signal.default_int_handler.__name__}\n", "")
+    """What it was is set here: whoever runs the tests in the background has them ignore it."""
+    own = "import signal\nfrom engine.entry import early\nsignal.signal(2, own := lambda *_: None)\n"
+    assert run(f"{own}with early('x'): pass\nprint(signal.getsignal(2) is own)") == (0, "True\n", "")
 
 
 def test_what_a_terminal_cannot_show_is_a_question_mark() -> None:

@@ -1,6 +1,7 @@
 """engine/flight.py: one fetch for all who want the same, whoever of them goes away."""
 
 import asyncio
+import gc
 from collections.abc import Awaitable, Callable
 
 import pytest
@@ -125,3 +126,19 @@ def test_an_error_goes_to_all_who_wait_and_is_not_kept() -> None:
         assert await flights.join("a", fetch) == 14
 
     run(use)
+
+
+def test_an_error_that_nobody_waits_for_any_more_is_not_left_unheard(caplog: pytest.LogCaptureFixture) -> None:
+    async def use(flights: Flights[int], fetch: Fetch) -> None:
+        fetch.calls = 12
+        caller = asyncio.ensure_future(flights.join("a", fetch))
+        await turns()
+        fetch.go.set()
+        await asyncio.sleep(0)  # the fetch has failed now, and its caller does not know yet
+        caller.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await caller
+
+    run(use)
+    gc.collect()
+    assert not caplog.records

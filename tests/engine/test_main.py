@@ -170,6 +170,33 @@ def test_a_life_and_a_successor(shm_root: Path, engine_name: str) -> None:
     with_venue(play)
 
 
+def test_a_successor_goes_on_without_what_the_venue_refuses_by_now(shm_root: Path, engine_name: str) -> None:
+    folder = make_segments(engine_name)
+
+    async def play(venue: FakeVenue) -> None:
+        running, reading = await start(job(venue, folder))
+        await until(lambda: all((Record.DATA, 0) in records(folder, each) for each in SYMBOLS), "both", 60)
+        running.process.send_signal(signal.SIGKILL)
+        await asyncio.wait_for(reading, 30)
+        assert await running.process.wait() == -signal.SIGKILL
+        before = records(folder, "MES")
+        venue.contracts = [row for row in venue.contracts if row["id"] == CONTRACTS["MNQ"][0]]
+        running, reading = await start(job(venue, folder))
+        await until(lambda: records(folder, "MNQ").count((Record.DATA, 0)) == 2, "a snapshot of the other", 60)
+        sentence = "the venue has no active contract of MES: set contract in MES.toml to an id"
+        said = [{"event": "let_go", "symbol": "MES", "message": sentence}, {"event": "streaming"}]
+        await until(lambda: running.events == said, f"{said}", 60)
+        assert records(folder, "MES") == [*before, (Record.GAP, Reason.ENGINE_RESTART), (Record.GAP, Reason.CLOSED)]
+        running.process.send_signal(signal.SIGTERM)
+        await asyncio.wait_for(reading, 30)
+        assert await running.process.wait() == 0
+        assert f"MES is fed no more: {sentence}" in running.log
+        assert records(folder, "MES")[-1] == (Record.GAP, Reason.CLOSED)
+        assert "Traceback" not in running.log
+
+    with_venue(play)
+
+
 def test_an_account_is_viewed_beside_the_feed_and_ends_with_it(shm_root: Path, engine_name: str) -> None:
     """The market data of one fake venue, the account of another, and a REST side that has both."""
     folder = make_segments(engine_name)
@@ -268,6 +295,7 @@ def test_a_front_contract_is_followed(shm_root: Path, engine_name: str) -> None:
         assert records(folder, "MES") == [(Record.CONFIG, 0), (Record.GAP, Reason.STARTING), (Record.DATA, 0)]
         running.process.send_signal(signal.SIGTERM)
         await asyncio.wait_for(reading, 30)
+        assert await running.process.wait() == 0
         assert "MNQ rolls from CON.F.US.MNQ.Z26 to CON.F.US.MNQ.H27" in running.log
 
     with_venue(play)

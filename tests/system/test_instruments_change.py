@@ -127,6 +127,7 @@ def listed_levels(engine: Running, symbol: str) -> int:
     return next((each.levels for each in engine.registry.instruments if each.symbol == symbol), 0)
 
 
+@pytest.mark.timeout(120 + 10 * CHANGES)
 def test_others_never_notice(left_nothing: Path, engine_name: str, tmp_path: Path) -> None:
     folder = tmp_path / "symbols"
     folder.mkdir()

@@ -15,18 +15,19 @@ MIN_FAST_SHARE = 0.999  # of the records that the kernel decodes by itself
 def test_full_rate_nothing_wrong_lost_or_dropped(left_nothing: Path, engine_name: str) -> None:
     with running(engine_name, "--rate", str(RATE_ENTRIES_PER_S)) as engine, engine.attach() as market:
         wait_live(market)
-        assert len(market.symbols) == 6
+        symbols = list(market.symbols)
+        assert len(symbols) == 6
         wanted = _entries(market) + RATE_ENTRIES_PER_S * SECONDS
         wait_for(
             lambda: _entries(market) >= wanted, 60, f"{RATE_ENTRIES_PER_S * SECONDS:,} further entries are applied"
         )
-        statuses = [market[symbol].status() for symbol in market.symbols]
+        statuses = [market[symbol].status() for symbol in symbols]
         summary = engine.stop()
     assert engine.status == 0, engine.errors
     assert engine.errors == ""
     assert is_exact(summary), summary
     rows, totals = summary["instruments"], summary["totals"]
-    assert [row["symbol"] for row in rows] == list(market.symbols)
+    assert [row["symbol"] for row in rows] == symbols
     assert len({row["pid"] for row in rows}) == 6
     assert all(row["dropped"] == row["refused"] == row["resyncs"] == 0 for row in rows), rows
     assert all(row["compared_levels"] > row["compared_samples"] for row in rows), rows

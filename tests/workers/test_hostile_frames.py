@@ -51,7 +51,7 @@ CLOCKS = {"position", "recv_ns", "wall_ns", "since_ns", "since_wall_ns", "fast_r
 
 @pytest.fixture(autouse=True)
 def _without_lines(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
-    """A worker says a line for each record that it refuses; here that is all of them."""
+    """A worker says a line for some of the records that it refuses; here that is all of them."""
     with caplog.at_level(logging.CRITICAL, logger="worker"):
         yield
 

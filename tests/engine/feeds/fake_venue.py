@@ -44,6 +44,7 @@ class FakeVenue:
         self.mute = False  # says nothing to what it is told
         self.search_finds = True
         self.bars: Any = []  # the newest of any contract
+        self.bars_code = 0  # the error they are refused with
         self.contracts = [
             {"id": contract, "name": name, "tickSize": tick, "activeContract": True}
             for contract, name, tick in CONTRACTS.values()
@@ -119,6 +120,9 @@ class FakeVenue:
             if found is None:
                 return web.json_response({"contract": None, "success": False, "errorCode": 1, "errorMessage": None})
             return web.json_response(ok | {"contract": found})
+        if name == "History/retrieveBars" and self.bars_code:
+            refused = {"bars": None, "success": False, "errorCode": self.bars_code, "errorMessage": None}
+            return web.json_response(refused)
         if name == "History/retrieveBars":
             return web.json_response(ok | {"bars": self.bars})
         rows = self.contracts

@@ -14,7 +14,7 @@ from engine.feeds.projectx import MAX_RECORDS
 from shm.layout import Reason
 from tests.engine.feeds import framing
 from tests.engine.feeds.fake_venue import CONTRACTS, FakeVenue, snapshot, until
-from tests.engine.feeds.test_socket import Stage, play
+from tests.engine.feeds.stage import Stage, play
 
 MNQ, MES = CONTRACTS["MNQ"][0], CONTRACTS["MES"][0]
 DEFLATING = FeedSettings(backoff_first_ms=1, backoff_max_ms=5, deflate=True)

@@ -390,3 +390,32 @@ def test_tokens_that_are_none(sent: Any) -> None:
             await gateway.token()
 
     with_gateway(use)
+
+
+def test_a_page_of_bars_comes_unchecked_and_bounded() -> None:
+    async def use(venue: FakeVenue, gateway: Gateway, later: list[float]) -> None:
+        body: dict[str, object] = {"contractId": "CON.F.US.MNQ.Z26", "unit": 2}
+        venue.bars = [{"t": "?"}] * 20_000
+        assert await gateway.bars(body, 20_000) == venue.bars
+        assert venue.requests[-1] == ("History/retrieveBars", body)
+        with pytest.raises(VenueError, match="sent 20000 bars, where at most 19999 may come"):
+            await gateway.bars(body, 19_999)
+        venue.bars = {"t": "?"}
+        with pytest.raises(VenueError, match="no list of bars"):
+            await gateway.bars(body, 5)
+
+    with_gateway(use)
+
+
+@pytest.mark.parametrize(("code", "why"), [(1, "no such contract"), (2, "no such unit"), (4, "no such limit")])
+def test_bars_that_the_venue_does_not_have_are_a_refusal(code: int, why: str) -> None:
+    async def use(venue: FakeVenue, gateway: Gateway, later: list[float]) -> None:
+        venue.bars_code = code
+        with pytest.raises(VenueRefusal, match=rf"no such bars of CON\.F\.US\.MNQ\.Z26: {why}"):
+            await gateway.bars({"contractId": "CON.F.US.MNQ.Z26"}, 5)
+        venue.bars_code = 99
+        with pytest.raises(VenueError, match=r"no list of bars \(code 99\)") as caught:
+            await gateway.bars({"contractId": "CON.F.US.MNQ.Z26"}, 5)
+        assert not isinstance(caught.value, VenueRefusal)
+
+    with_gateway(use)

@@ -7,13 +7,13 @@ import pytest
 from aiohttp import WSCloseCode, web
 
 from engine.config import FeedSettings, HttpSettings
-from engine.feeds.hub import HubSocket
-from engine.feeds.projectx import HANDSHAKE, PING
+from engine.feeds.hub import FrameRefused, HandshakeRefused, HubSocket
+from engine.feeds.projectx import HANDSHAKE, MAX_RECORDS, PING
 from engine.http import HttpPool, Unauthorised, VenueError
 
 TOKEN = "canary-token"
 QUICK = FeedSettings(connect_timeout_ms=2000, handshake_timeout_ms=200)
-LIMIT_BYTES = 1 << 16
+LIMIT_BYTES = 1 << 17
 
 Serve = Callable[[web.WebSocketResponse], Awaitable[object]]
 
@@ -140,11 +140,63 @@ async def _leaves(socket: web.WebSocketResponse) -> None:
         (_mute, shake, "did not shake hands in time"),
         (_refuses, shake, "refuses the handshake"),
         (_leaves, hear, r"closed the connection \(1001\)"),
-        (said(b"x" * (LIMIT_BYTES + 1)), hear, "closed the connection"),
+        (said(b"x" * (LIMIT_BYTES + 1)), hear, r"sent a websocket frame that is refused \(1009\)"),
+        (said(b"\x1e" * (MAX_RECORDS + 1)), hear, "sent a frame of 65537 records"),
     ],
-    ids=["mute", "refused", "closed", "huge"],
+    ids=["mute", "refused", "closed", "huge", "many"],
 )
 def test_every_end_is_a_sentence(serve: Serve, scene: Callable[[HubSocket], Awaitable[None]], sentence: str) -> None:
     with pytest.raises(VenueError, match=sentence) as raised:
         play(serve, scene)
     assert "canary" not in str(raised.value)
+    assert isinstance(raised.value, FrameRefused) is ("sent" in sentence)
+    assert isinstance(raised.value, HandshakeRefused) is ("refuses" in sentence)
+
+
+def test_a_hub_that_sends_on_after_the_goodbye_is_left() -> None:
+    """Each ping of it would begin aiohttp's own limit anew."""
+    left = asyncio.Event()
+
+    async def serve(socket: web.WebSocketResponse) -> None:
+        await socket.receive()
+        while not left.is_set():
+            await socket.ping()
+            await asyncio.sleep(0.05)
+
+    async def scene(socket: HubSocket) -> None:
+        await socket.send(PING)
+        await socket.close()
+        left.set()
+
+    play(serve, scene)
+
+
+def test_deflate_is_asked_for_only_where_it_is_wanted() -> None:
+    """The venue agrees to what is asked for."""
+    asked: list[str] = []
+
+    async def go(deflate: bool) -> None:
+        async def answer(request: web.Request) -> web.StreamResponse:
+            asked.append(request.headers.get("Sec-WebSocket-Extensions", ""))
+            socket = web.WebSocketResponse()
+            await socket.prepare(request)
+            await socket.receive()
+            return socket
+
+        app = web.Application()
+        app.router.add_get("/hub", answer)
+        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
+        await runner.setup()
+        await web.TCPSite(runner, "127.0.0.1", 0).start()
+        url = f"http://127.0.0.1:{runner.addresses[0][1]}/hub"
+        try:
+            async with HttpPool(HttpSettings()) as pool:
+                socket = await HubSocket.open(pool, url, TOKEN, QUICK, "the hub", LIMIT_BYTES, deflate=deflate)
+                await socket.close()
+        finally:
+            await runner.cleanup()
+
+    for deflate in (False, True):
+        asyncio.run(asyncio.wait_for(go(deflate), 20))
+    assert asked[0] == ""
+    assert asked[1].startswith("permessage-deflate")

@@ -339,6 +339,22 @@ def test_an_instrument_that_is_gone_takes_all_that_is_known_of_it_along() -> Non
     assert talk.poll(500) is None
 
 
+def test_an_answer_about_what_was_forgotten_is_nothing() -> None:
+    """A roll: the second look is at the old contract, and its answer at no bar of the next one's."""
+    talk = Talk()
+    talk.silence.answer(talk.until_first_look(), talk.now_ns, Bar(2000, 1))
+    second = talk.look()
+    talk.silence.forget("ES")
+    talk.silence.forget("ES")  # what is not known is forgotten already
+    talk.silence.answer(second, talk.now_ns, Bar(2000, 2))
+    assert not isinstance(talk.poll(100), Freeze)
+    assert not talk.silence.vouches("ES")
+    first = talk.poll(int(MAX_SILENCE_NS / SECOND_NS * 30))  # half of its limit later: nothing to compare it with
+    assert isinstance(first, Look)
+    talk.silence.answer(first, talk.now_ns, Bar(2000, 3))
+    assert not isinstance(talk.poll(100), Freeze)
+
+
 def test_time_between_two_connections_is_nobodys_silence() -> None:
     talk = Talk()
     talk.until_first_look()

@@ -325,8 +325,8 @@ def test_unknown_targets_and_dom_types(tmp_path: Path) -> None:
         async with venue.connected() as client, venue.connected(hub="user") as user:
             await subscribe(client, MNQ)
             await fault(venue, "unknown_target")
+            await client.hear_until(lambda record: record.get("target") == "GatewayHalt")
             for one in (client, user):
-                await one.hear_until(lambda record: record.get("target") == "GatewayHalt")
                 await one.hear_until(lambda record: record.get("target") == "GatewayNews")
             await fault(venue, "unknown_dom_type", symbol="MNQ")
             types = [12, 13, 99, -1]

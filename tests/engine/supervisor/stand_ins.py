@@ -88,6 +88,10 @@ if (data / "engine").exists() and (data / "engine").read_text() == "orphan":
     # A grandchild that its parent leaves: the supervisor becomes its parent and knows nothing of it.
     parent = "import subprocess; print(subprocess.Popen(['sleep', '600'], stdout=subprocess.DEVNULL).pid)"
     (data / "orphan").write_bytes(subprocess.run([sys.executable, "-c", parent], stdout=subprocess.PIPE).stdout)
+told = (data / "engine").read_text() if (data / "engine").exists() else ""
+if told.startswith("let go "):
+    said = {"event": "let_go", "symbol": told[7:], "message": "the venue has no " + told[7:] + " any more"}
+    print(json.dumps(said), flush=True)
 while True:
     words[0] += 1
     wish = (data / "engine").read_text() if (data / "engine").exists() else ""

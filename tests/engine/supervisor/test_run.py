@@ -404,6 +404,30 @@ def test_an_engine_that_ends_in_the_middle_of_a_change_is_followed_by_one_with_t
     assert engine.stop() == 0
 
 
+def test_what_a_successor_lets_go_of_is_removed_and_tried_again_when_its_file_changes(
+    start: Start, tmp_path: Path
+) -> None:
+    folder = tmp_path / "symbols"
+    folder.mkdir()
+    for symbol in ("MNQ", "MES"):
+        (folder / f"{symbol}.toml").write_text("ring_mib = 1")
+    engine = start(watched=folder)
+    other = engine.until("ready")["workers"]["MNQ"]
+    engine.wish("engine", "let go MES")
+    os.kill(engine.registry().engine_pid, signal.SIGKILL)
+    engine.until("restarted", role="engine")
+    assert engine.until("rejected", symbol="MES")["why"] == "the venue has no MES any more"
+    engine.until("removed", symbol="MES")
+    wait_for(lambda: list(engine.worker_pids()) == ["MNQ"], LIMIT_S, "the other one alone is listed")
+    assert not (engine.folder / "g1" / "MES.ring").exists()
+    engine.wish("engine", "live")
+    (folder / "MES.toml").write_text("ring_mib = 1\nlevels = 9")
+    engine.until("added", symbol="MES")
+    wait_for(lambda: engine.worker_pids().get("MES"), LIMIT_S, "its worker")
+    assert engine.worker_pids()["MNQ"] == other
+    assert engine.stop() == 0
+
+
 def _heard(engine: Supervised) -> bytes:
     path = engine.data / "engine.heard"
     return path.read_bytes() if path.exists() else b""

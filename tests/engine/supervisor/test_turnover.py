@@ -89,6 +89,37 @@ def test_what_the_venue_refuses_changes_nothing(running: Turnover) -> None:
     assert due(running) == []
 
 
+def test_what_a_successor_lets_go_of_leaves_until_its_file_changes(running: Turnover) -> None:
+    running.engine_ended()
+    assert running.employed() == (MNQ, MES)
+    said = {"event": "let_go", "symbol": "MNQ", "message": "the venue has none"}
+    for line in (said | {"symbol": "ES"}, said | {"symbol": 7}, {"event": "let_go"}, said | {"event": "streaming"}):
+        assert running.let_go(line) is None
+    ask = running.let_go(said)
+    assert ask == Ask("add", MNQ)
+    assert running.let_go(said) is None
+    running.refused(ask, 0, final=True)
+    assert running.wanted == {"MES": MES}
+    assert due(running, "MNQ", "MES") == []
+    assert running.worked == (MES,)
+    assert due(running, "MES") == [Drop("MNQ")]
+    running.dropped("MNQ")
+    assert running.settled
+    running.wanted = {"MES": MES, "MNQ": OTHER}
+    assert due(running, "MES") == [Ask("check", OTHER)]
+
+
+def test_what_a_successor_lets_go_of_while_it_is_changed_is_made_anew(running: Turnover) -> None:
+    running.wanted = {"MNQ": OTHER, "MES": MES}
+    assert due(running, "MNQ", "MES") == [Ask("check", OTHER)]
+    ask = running.let_go({"event": "let_go", "symbol": "MNQ"})
+    assert ask is not None
+    running.refused(ask, 0, final=True)
+    running.prepared(answer(running, "MNQ", "checked").settings)
+    assert due(running, "MNQ", "MES") == []  # its worker is to go first
+    assert due(running, "MES") == [Put("MNQ")]
+
+
 def test_what_may_be_later_is_asked_again_later(running: Turnover) -> None:
     running.wanted = {"MNQ": OTHER, "MES": MES}
     due(running)

@@ -1,0 +1,57 @@
+"""Which files go, and when the bytes of what went may be deleted: decisions on values, no clock and no file.
+
+`rows` and `age_ns` say what must stay: a file goes only when all of its bars are beyond the limit. `bytes` says what
+may stay: the oldest files go until the rest is within it, but the newest always stays.
+"""
+
+from collections.abc import Sequence
+from typing import NamedTuple
+
+from shm.sealed import Listing, Name, Sealed
+
+GRACE_NS = 3_600_000_000_000  # an hour in which reads that were planned before can be collected
+
+
+class Limits(NamedTuple):
+    """Of one timeframe of one instrument, sealed files only; None: no limit."""
+
+    rows: int | None = None
+    bytes: int | None = None
+    age_ns: int | None = None
+
+
+def expired(files: Sequence[Sealed], limits: Limits, now_wall_ns: int) -> list[Sealed]:
+    """The files that are beyond a limit, oldest first, out of those of a listing that are read."""
+    newest_first = sorted(files, key=lambda file: (file.last_start_ns, file.name), reverse=True)
+    gone: list[Sealed] = []
+    rows = size = 0
+    for i, file in enumerate(newest_first):
+        beyond = (
+            (limits.rows is not None and rows >= limits.rows)
+            or (limits.age_ns is not None and file.last_start_ns < now_wall_ns - limits.age_ns)
+            or (limits.bytes is not None and size + file.bytes > limits.bytes)
+        )
+        rows += file.rows
+        size += file.bytes
+        if beyond and i > 0:
+            gone.append(file)
+    return gone[::-1]
+
+
+def deletable(found: Listing, now_wall_ns: int) -> list[Name]:
+    """The files whose hour is over, in the order in which they are to be unlinked.
+
+    What was compacted goes before the file that it is in, and a mark after the file that it marks: whatever of this
+    a kill leaves undone, nothing that went is read again.
+    """
+    old = now_wall_ns - GRACE_NS
+    replaced = [name for name, since_ns in found.replaced if since_ns <= old]
+    kept = {name for name, since_ns in found.replaced if since_ns > old}
+    gone = [
+        name for name, since_ns in found.gone if since_ns <= old and not any(_within(other, name) for other in kept)
+    ]
+    return [*replaced, *gone, *(name._replace(gone=True) for name in gone)]
+
+
+def _within(name: Name, wider: Name) -> bool:
+    return name.series == wider.series and wider.first <= name.first and name.last <= wider.last

@@ -1,0 +1,127 @@
+"""Bars folded into longer ones are the bars that the trades themselves would have made."""
+
+import random
+from collections.abc import Sequence
+from datetime import UTC, date, datetime
+
+import polars as pl
+import pytest
+
+from shm.layout import BarFlag
+from shm.resample import resample
+from tests.shm import plain_indicators as plain
+
+COLUMNS = {
+    "open": pl.Float64,
+    "high": pl.Float64,
+    "low": pl.Float64,
+    "close": pl.Float64,
+    "volume": pl.Int64,
+    "buy_volume": pl.Int64,
+    "sell_volume": pl.Int64,
+    "trades": pl.Int64,
+    "vwap": pl.Float64,
+}
+START = pl.Datetime("ns", "UTC")
+MONDAY = 1_704_067_200  # 2024-01-01 00:00 UTC
+SECONDS = {"5sec": 5, "1min": 60, "15m": 900, "1hr": 3600, "4h": 14_400}
+
+
+def _frame(bars: Sequence[plain.Bar]) -> pl.LazyFrame:
+    frame = pl.LazyFrame(bars, schema={"start": pl.Int64, **COLUMNS}, orient="row")
+    return frame.with_columns(pl.from_epoch("start", time_unit="s").dt.replace_time_zone("UTC").cast(START))
+
+
+def _prints(chance: random.Random, count: int) -> list[plain.Print]:
+    """Trades of a random walk; some seconds hold many, and some minutes none."""
+    at_s, ticks, prints = MONDAY + chance.randrange(10**6), 80_000, []
+    for _ in range(count):
+        at_s += chance.choice([0, 0, 0, 1, 1, 2, 7, chance.choice([30, 400])])
+        ticks += chance.randint(-3, 3)
+        prints.append(plain.Print(at_s, ticks / 4, chance.randint(1, 9), chance.random() < 0.5))
+    return prints
+
+
+@pytest.mark.parametrize("flat", [False, True])
+def test_seconds_fold_into_the_bars_of_the_trades(seed: int, flat: bool) -> None:
+    chance = random.Random(seed)
+    for _ in range(10):
+        prints = _prints(chance, chance.randint(1, 400))
+        seconds = _frame(plain.bars(prints, 1, flat))
+        for name, length_s in SECONDS.items():
+            made = resample(seconds, name).collect()
+            expected = _frame(plain.bars(prints, length_s, flat)).collect()
+            exact = [column for column in expected.columns if column != "vwap"]
+            assert made.select(exact).equals(expected.select(exact)), name
+            assert made["vwap"].to_list() == pytest.approx(expected["vwap"].to_list(), rel=1e-13)
+        shuffled = seconds.collect().sample(fraction=1.0, shuffle=True, seed=seed % 1000).lazy()
+        assert resample(shuffled, "1min").collect().equals(resample(seconds, "1min").collect())
+        twice = resample(resample(seconds, "1min"), "1hr").collect()
+        assert twice.drop("vwap").equals(resample(seconds, "1hr").collect().drop("vwap"))
+
+
+def test_a_bar_holds_its_start_and_not_its_end() -> None:
+    bars = [plain.Bar(MONDAY + at_s, 1.0, 1.0, 1.0, 1.0, 1, 1, 0, 1, 1.0) for at_s in (0, 59, 60, 119, 120)]
+    made = resample(_frame(bars).with_columns(end=pl.col("start")), "1min").collect()
+    starts = [datetime(2024, 1, 1, 0, minute, tzinfo=UTC) for minute in range(4)]
+    assert made["volume"].to_list() == [2, 2, 1]
+    assert made["start"].to_list() == starts[:3]
+    assert made["end"].to_list() == starts[1:]
+    assert made.schema["start"] == made.schema["end"] == START
+
+
+def test_days_weeks_and_months_are_those_of_the_trading_day() -> None:
+    """The Sunday evening belongs to Monday, a week begins on Monday, and the 31st is another month."""
+    evening = MONDAY - 2 * 3600
+    rows = [(evening, date(2024, 1, 1)), (MONDAY, date(2024, 1, 1)), (MONDAY + 86_400, date(2024, 1, 2))]
+    rows = [(MONDAY - 4 * 86_400, date(2023, 12, 29)), *rows, (MONDAY + 30 * 86_400, date(2024, 1, 31))]
+    bars = [plain.Bar(at_s, 1.0, 2.0, 0.5, 1.5, 10, 4, 6, 2, 1.25) for at_s, _ in rows]
+    frame = _frame(bars).with_columns(
+        trading_day=pl.Series([day for _, day in rows]), end=pl.col("start") + pl.duration(hours=1)
+    )
+    days = resample(frame, "1day").collect()
+    assert days["volume"].to_list() == [10, 20, 10, 10]
+    assert days["start"].to_list()[1] == datetime(2023, 12, 31, 22, tzinfo=UTC)
+    assert days["end"].to_list()[1] == datetime(2024, 1, 1, 1, tzinfo=UTC)
+    assert days["trading_day"].to_list()[1] == date(2024, 1, 1)
+    assert days.columns == frame.collect_schema().names()
+    assert resample(frame, "1week").collect()["volume"].to_list() == [10, 30, 10]
+    assert resample(frame, "1month").collect()["volume"].to_list() == [10, 40]
+    assert resample(frame.head(0), "1day").collect().height == 0
+
+
+def test_flags_of_one_and_flags_of_all() -> None:
+    whole, empty = int(BarFlag.COMPLETE), int(BarFlag.COMPLETE | BarFlag.NO_TRADE)
+    flags = [whole, empty, whole | int(BarFlag.SUSPECT), empty, empty, whole, int(BarFlag.FORMING)]
+    minutes = [0, 0, 0, 1, 1, 2, 2]
+    bars = [plain.Bar(MONDAY + 60 * m + n, 1.0, 1.0, 1.0, 1.0, 0, 0, 0, 0, 1.0) for n, m in enumerate(minutes)]
+    frame = _frame(bars).with_columns(flags=pl.Series(flags, dtype=pl.UInt32))
+    made = resample(frame, "1min").collect()
+    assert made["flags"].to_list() == [whole | int(BarFlag.SUSPECT), empty, int(BarFlag.FORMING)]
+    assert made.schema["flags"] == pl.UInt32
+
+
+def test_a_bar_without_trades_has_no_say() -> None:
+    bars = [plain.Bar(MONDAY, 9.0, 9.0, 9.0, 9.0, 0, 0, 0, 0, float("nan"))]
+    bars += [plain.Bar(MONDAY + 1, 2.0, 4.0, 1.0, 3.0, 10, 4, 6, 2, 2.5), bars[0]._replace(start_s=MONDAY + 2)]
+    bars += [plain.Bar(MONDAY + 60, 3.0, 3.0, 3.0, 3.0, 0, 0, 0, 0, 3.0)]
+    made = resample(_frame(bars), "1min").drop("start").collect()
+    assert made.rows() == [(2.0, 4.0, 1.0, 3.0, 10, 4, 6, 2, 2.5), (3.0, 3.0, 3.0, 3.0, 0, 0, 0, 0, 3.0)]
+
+
+def test_only_the_columns_that_came_go_out() -> None:
+    frame = _frame([plain.Bar(MONDAY, 1.0, 2.0, 0.5, 1.5, 10, 4, 6, 2, 1.25)])
+    few = frame.select("start", "open", "high", "low", "close", "volume", extra=pl.lit("x"))
+    assert resample(few, "1min").collect().columns == ["start", "open", "high", "low", "close", "volume"]
+
+
+def test_what_cannot_be_folded_is_refused() -> None:
+    frame = _frame([])
+    with pytest.raises(ValueError, match="no timeframe"):
+        resample(frame, "1fortnight")
+    with pytest.raises(ValueError, match="100tick"):
+        resample(frame, "100tick")
+    with pytest.raises(ValueError, match="has no trading_day"):
+        resample(frame, "1day")
+    with pytest.raises(ValueError, match="has no close, volume"):
+        resample(frame.drop("close", "volume"), "1min")
