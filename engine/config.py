@@ -11,6 +11,7 @@ import dataclasses
 import difflib
 import os
 import re
+import stat
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -458,9 +459,14 @@ def _symbol_files(folder: Path) -> dict[str, Path]:
 
 
 def _read_toml(path: Path, cure: str) -> dict[str, Any]:
+    """The table in a file. What is no ordinary file is not read: a pipe would be waited for, a device never ends."""
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK | os.O_NOCTTY)) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise ConfigError(f"{path}: is no ordinary file: {cure}")
             data = file.read(MAX_FILE_BYTES + 1)
+    except IsADirectoryError:  # of open(), which looks at what it is given
+        raise ConfigError(f"{path}: is no ordinary file: {cure}") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}): {cure}") from None
     if len(data) > MAX_FILE_BYTES:

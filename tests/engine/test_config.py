@@ -92,6 +92,14 @@ def test_bounds_are_where_the_rule_says(tmp_path: Path, key: str) -> None:
     assert [rule.holds(value) for value in (low - 1, low, high, high + 1)] == [False, True, True, False]
 
 
+def test_what_is_no_ordinary_file_is_not_waited_for(tmp_path: Path) -> None:
+    for name in ("pipe", "MNQ.toml"):
+        os.mkfifo(tmp_path / name)
+    for attempt in (lambda: load(tmp_path / "pipe"), lambda: load(Path("/dev/zero")), lambda: load_symbols(tmp_path)):
+        with pytest.raises(ConfigError, match="is no ordinary file"):
+            attempt()
+
+
 def test_fewer_levels_than_are_kept(tmp_path: Path) -> None:
     assert "levels is 64, but it must not be above max_depth, which is 32" in refusal(tmp_path, "max_depth = 32")
 
