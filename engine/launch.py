@@ -63,7 +63,8 @@ def parser(command: str = SCRIPT) -> Arguments:
         description="Bring up the whole engine: feed, one worker process an instrument, books and trades in shared "
         "memory that any process can read (from shm import attach). With no option it runs on the built-in exchange "
         "simulator until Ctrl-C, and compares the live books with the simulator's truth all the time.",
-        epilog="Exit status: 0 for a good run, 1 for a failure (one wrong level is one), 2 for wrong use. "
+        epilog="Exit status: 0 for a good run, 1 for a failure (one wrong level is one), 2 for wrong use "
+        "and for what the venue refuses for good. "
         "A real venue's credentials come from the environment only: PROJECT_X_USERNAME and PROJECT_X_API_KEY.",
     )
     made.add_argument("--for", dest="for_s", type=_positive, metavar="SECONDS", help="stop after so long")
@@ -136,7 +137,7 @@ def _check_use(options: argparse.Namespace, arguments: Arguments) -> None:
 
 
 def main(argv: Sequence[str] | None = None, command: str = SCRIPT) -> int:
-    """The command, by the name that was typed. Status 0, 1 for a failure, 2 for wrong use or unusable settings."""
+    """The command, by the name that was typed. Status 0, 1 for a failure, 2 for what would fail again."""
     with early(command):
         arguments = parser(command)
         options = arguments.parse_args(argv)

@@ -25,7 +25,7 @@ from . import config, table
 from .arguments import WRONG_USE
 from .config import KEY_VARIABLE, USER_VARIABLE, ConfigError, Credentials, Settings
 from .entry import complain
-from .run import POLL_S, RECORDED_SYMBOL, Ending, EngineEnded, Failed, Outcome, Run, wait_until_ready
+from .run import POLL_S, RECORDED_SYMBOL, Ending, EngineEnded, Failed, Outcome, RefusedForGood, Run, wait_until_ready
 from .screen import Screen
 from .simulator.contracts import CONTRACTS
 from .simulator.plain import MAX_RATE as MAX_SINGLE_RATE_ENTRIES_PER_S
@@ -288,7 +288,7 @@ def launch(options: argparse.Namespace, command: str) -> int:
             return 1
         except Failed as error:
             complain(command, str(error))
-            return 1
+            return WRONG_USE if isinstance(error, RefusedForGood) else 1
         except OSError as error:
             where = error.filename or settings.data_folder
             complain(command, f"{where}: {error.strerror}: give a folder of yours with --data")

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.arguments import WRONG_USE
 from engine.launch import parser
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -33,6 +34,17 @@ def test_the_unit_starts_what_launch_takes() -> None:
     options = parser().parse_args(arguments)
     assert options.venue == "projectx"
     assert "PROJECT_X_API_KEY" not in line
+
+
+def test_the_unit_is_not_started_again_for_ever() -> None:
+    text = UNIT.read_text()
+    assert "Restart=on-failure\n" in text
+    assert f"RestartPreventExitStatus={WRONG_USE}\n" in text
+    (every_s,), (pause_s,), (most,) = (
+        [int(number) for number in re.findall(rf"^{key}=(\d+)$", text, re.MULTILINE)]
+        for key in ("StartLimitIntervalSec", "RestartSec", "StartLimitBurst")
+    )
+    assert every_s > most * (pause_s + LIMIT_S), "starts that fail late count too"
 
 
 def test_the_container_starts_what_launch_takes() -> None:
