@@ -67,3 +67,11 @@ def test_every_option_in_the_page_exists() -> None:
     ours = set(re.findall(r"(?:launch |`)(--[a-z-]+)", text)) - {"--cpuset-cpus"}
     assert len(ours) >= 8
     assert ours <= known, ours - known
+
+
+def test_the_simulators_key_is_the_one_that_its_page_names() -> None:
+    source = (DOCS.parent / "engine" / "launching.py").read_text()
+    (key,) = re.findall(r'key = "([^"]+)" if options.simulator_only', source)
+    (user,) = re.findall(r'environ.get\(USER_VARIABLE\) or "([^"]+)"', source)
+    text = " ".join((DOCS / "simulator.md").read_text().split())
+    assert f"The user is `{user}` and the key `{key}`, unless" in text
