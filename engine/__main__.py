@@ -3,8 +3,8 @@
 The job comes on stdin as one JSON object, a line: {"settings", "generation", "folder", "supervisor_pid"}; user name
 and key come in the environment. What the supervisor wants later follows line by line (control.py). Logs go to stderr;
 stdout has one JSON line an event, for the supervisor: "streaming" when all is subscribed, "let_go" with a symbol that
-a successor feeds no more and the venue's sentence, "fatal" with a message before it ends with status 1, and the answers
-of control.py. SIGTERM ends it with status 0.
+a successor feeds no more and the venue's sentence, "fatal" with a message before it ends with status 1 (`final`: the
+venue or the settings would refuse it again), and the answers of control.py. SIGTERM ends it with status 0.
 
 Rings outlive the process: a successor finds them as they are and begins with a gap record in each.
 """
@@ -194,7 +194,9 @@ def main() -> int:
         lock = LifeLock.take(job.folder / "engine.lock")
         uvloop.run(run(job, lines))
         lock.release()
-    except (ConfigError, LayoutError, VenueRefusal) as error:
+    except VenueRefusal as error:
+        return _fatal(str(error), final=True)
+    except (ConfigError, LayoutError) as error:
         return _fatal(str(error))
     except AlreadyHeld as error:
         return _fatal(f"an engine runs there already: {error}")
@@ -205,9 +207,9 @@ def main() -> int:
     return 0
 
 
-def _fatal(message: str) -> int:
+def _fatal(message: str, *, final: bool = False) -> int:
     print(f"engine: {message}", file=sys.stderr)
-    report({"event": "fatal", "message": message})
+    report({"event": "fatal", "message": message, "final": final})
     return 1
 
 

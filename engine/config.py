@@ -11,6 +11,7 @@ import dataclasses
 import difflib
 import os
 import re
+import stat
 import tomllib
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -55,6 +56,7 @@ class Rule:
 
     must: str
     holds: Callable[[Any], bool]
+    is_address: bool = False  # what is wrong with one may be a secret in it, which no sentence repeats
 
 
 def whole(default: int, low: int, high: int) -> Any:
@@ -68,6 +70,12 @@ def text(default: str, must: str, holds: Callable[[str], object]) -> Any:
     return field(
         default=default, metadata={"rule": Rule(must, lambda value: isinstance(value, str) and bool(holds(value)))}
     )
+
+
+def address(must: str, holds: Callable[[str], bool]) -> Any:
+    """A URL, or empty: then it is known by the venue's name."""
+    rule = Rule(must, lambda value: isinstance(value, str) and (value == "" or holds(value)), is_address=True)
+    return field(default="", metadata={"rule": rule})
 
 
 def flag(default: bool) -> Any:
@@ -127,11 +135,15 @@ def _is_url(value: str, secure: str, plain: str) -> bool:
 
 
 def _is_api_url(value: str) -> bool:
-    return value == "" or _is_url(value, "https", "http")
+    return _is_url(value, "https", "http")
 
 
 def _is_hub_url(value: str) -> bool:
-    return value == "" or _is_url(value, "https wss", "http ws")
+    return _is_url(value, "https wss", "http ws")
+
+
+def _may_hold_a_secret(address: object) -> bool:
+    return isinstance(address, str) and any(mark in address for mark in "@?#")
 
 
 def _is_secret(value: str) -> bool:
@@ -205,8 +217,8 @@ class VenueSettings:
     """[venue]: who is spoken with, and where. The simulator's addresses are known only once it runs."""
 
     name: str = text("simulator", '"simulator" or "projectx"', lambda value: value in ("simulator", "projectx"))
-    api_url: str = text("", "an https:// address (http:// only on this machine)", _is_api_url)
-    market_hub_url: str = text("", "an https:// or wss:// address (http:// or ws:// only on this machine)", _is_hub_url)
+    api_url: str = address("an https:// address (http:// only on this machine)", _is_api_url)
+    market_hub_url: str = address("an https:// or wss:// address (http:// or ws:// only on this machine)", _is_hub_url)
     user_name: str = text(
         "", "printable text of at most 512 characters", lambda value: value == "" or _is_secret(value)
     )
@@ -215,7 +227,7 @@ class VenueSettings:
     account_name: str = text(
         "", "printable text of at most 512 characters", lambda value: value == "" or _is_secret(value)
     )
-    user_hub_url: str = text("", "an https:// or wss:// address (http:// or ws:// only on this machine)", _is_hub_url)
+    user_hub_url: str = address("an https:// or wss:// address (http:// or ws:// only on this machine)", _is_hub_url)
 
 
 @dataclass(frozen=True, slots=True)
@@ -286,6 +298,7 @@ class Settings:
             raise ConfigError(f"{source}: symbols must be a list of 1 to {MAX_SYMBOLS} tables: name an instrument")
         symbols = [symbol_from_json(row, source) for row in rows]
         tables = {key: _read_table(kind, table.get(key, {}), source, f"{key}.") for key, kind in cls.TABLES.items()}
+        _check_tables(tables, source)
         return cls(
             name=_engine_name(table["name"]),
             shm_root=Path(table["shm_root"]),
@@ -328,6 +341,7 @@ def load(
     document = _read_toml(config_file, "give --config an existing file") if config_file else {}
     _refuse_unknown(document, Settings.TABLES, source, "")
     tables = {key: _read_table(kind, document.get(key, {}), source, f"{key}.") for key, kind in Settings.TABLES.items()}
+    _check_tables(tables, source)
     tables["venue"] = _venue(tables["venue"], venue, source)
     data_home = environ.get("XDG_DATA_HOME") or str(Path(environ.get("HOME") or "~").expanduser() / ".local" / "share")
     return Settings(
@@ -411,6 +425,11 @@ def _read_table(kind: type[Table], value: object, source: str, prefix: str, **fi
     for key, given in table.items():
         rule, default = rules[key]
         if not rule.holds(given):
+            if rule.is_address and _may_hold_a_secret(given):
+                raise ConfigError(
+                    f"{source}: {prefix}{key} has a user name, a password, a query or a fragment in it, so it is not"
+                    f" shown: leave that out, and set {USER_VARIABLE} and {KEY_VARIABLE} in the environment"
+                )
             raise ConfigError(
                 f"{source}: {prefix}{key} is {_shown(given)}, but it must be {rule.must}:"
                 f" correct it, or leave it out for {_shown(default)}"
@@ -446,6 +465,23 @@ def _symbol_settings(symbol: object, table: Mapping[str, Any], source: str) -> S
                 f"{source}: empty_bars has {_shown(name)}, but timeframes has not: add it there, or leave it out here"
             )
     return settings
+
+
+def _check_tables(tables: Mapping[str, Any], source: str) -> None:
+    """What each key allows, and no two of them together."""
+    feed, http = tables["feed"], tables["http"]
+    ordered = (
+        ("feed", feed, "ping_interval_ms", "socket_silence_ms", True),  # else a good socket may be called silent
+        ("feed", feed, "backoff_first_ms", "backoff_max_ms", False),
+        ("http", http, "max_connections_per_host", "max_connections", False),
+    )
+    for name, table, low, high, strictly in ordered:
+        less, more = getattr(table, low), getattr(table, high)
+        if less > more or (strictly and less == more):
+            raise ConfigError(
+                f"{source}: {name}.{low} is {less}, but it must {'be below' if strictly else 'not be above'}"
+                f" {name}.{high}, which is {more}: lower the one or raise the other"
+            )
 
 
 def _venue(given: VenueSettings, name: str | None, source: str) -> VenueSettings:
@@ -540,9 +576,14 @@ def _symbol_files(folder: Path) -> dict[str, Path]:
 
 
 def _read_toml(path: Path, cure: str) -> dict[str, Any]:
+    """The table in a file. What is no ordinary file is not read: a pipe would be waited for, a device never ends."""
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK | os.O_NOCTTY)) as file:
+            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+                raise ConfigError(f"{path}: is no ordinary file: {cure}")
             data = file.read(MAX_FILE_BYTES + 1)
+    except IsADirectoryError:  # of open(), which looks at what it is given
+        raise ConfigError(f"{path}: is no ordinary file: {cure}") from None
     except OSError as error:
         raise ConfigError(f"{path}: cannot be read ({error.strerror}): {cure}") from None
     if len(data) > MAX_FILE_BYTES:

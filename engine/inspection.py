@@ -4,7 +4,7 @@
 disturbed, so each check says only what must hold at any moment: one cell or slot may be in the writer's hands.
 """
 
-import signal
+import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,9 +24,11 @@ from shm.segment import Segment, attach
 
 from .arguments import Arguments
 from .entry import complain
+from .feeds.session import State as FeedState
 from .table import decimals
 
 EVENTS_SHOWN = 8
+HEARD_LIMIT_NS = 1_000_000_000  # clock frames come each 100 ms; max_lag_ms of a symbol file is as long by default
 RETRIES = 100  # of a cell copied while its writer goes on; more than two in a row was never seen
 
 # The fields of STATE that count something, in the order in which they are printed.
@@ -34,6 +36,8 @@ COUNTERS = (
     *("applied", "refused", "dropped", "quarantined", "resyncs", "trades", "depth_entries", "fast_records"),
     *("slow_records", "ignored_entries", "unknown_entries", "overflow_levels"),
 )
+
+_ENGINE_WORDS = tuple(enumerate(layout.ENGINE_WORDS))
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +89,7 @@ def examine(segment: Segment) -> Report:
         checks += _book_checks(segment)
     elif segment.kind == Kind.ENGINE:
         words = segment.array("words")
-        rows = tuple((name, f"{words[i * layout.WORDS_A_LINE]:,}") for i, name in enumerate(layout.ENGINE_WORDS))
+        rows = tuple((name, _engine_word(name, int(words[i * layout.WORDS_A_LINE]))) for i, name in _ENGINE_WORDS)
         groups.append(("engine", rows))
     elif segment.kind == Kind.BELL:
         groups.append(("bell", (("rings", f"{segment.array('words')[0]:,}"),)))
@@ -246,11 +250,11 @@ def _state(segment: Segment, state: np.void | None) -> Iterator[tuple[str, str]]
         yield "state", "syncing: waiting for the first snapshot"
         return
     scale = int(state["price_increment"]), int(state["price_scale"])
-    yield "state", f"{_name(State, int(state['state']))}{_after(_reason(int(state['reason'])))}"
+    age_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - int(control[layout.THROUGH_NS])
+    yield "state", f"{_heard(int(state['state']), age_ns)}{_after(_reason(int(state['reason'])))}"
     yield "since", _wall(int(state["since_wall_ns"]))
     yield "source", _name(Source, int(state["source"]))
     yield "contract", bytes(state["contract"]).decode("ascii", "replace")
-    age_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - int(control[layout.THROUGH_NS])
     yield "engine heard", f"{age_ns / 1e9:,.3f} s ago"
     yield "sequence", f"{state['sequence']:,}  at ring byte {state['position']:,}"
     yield "venue's stamp", _wall(int(state["venue_ns"]))
@@ -398,9 +402,9 @@ def _account(segment: Segment, account: np.void | None) -> Iterator[tuple[str, s
     if account is None:
         yield "state", "syncing: waiting for the first snapshot"
         return
-    yield "state", f"{_name(State, int(account['state']))}{_after(_reason(int(account['reason'])))}"
-    yield "since", _wall(int(account["since_wall_ns"]))
     age_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - int(control[layout.THROUGH_NS])
+    yield "state", f"{_heard(int(account['state']), age_ns)}{_after(_reason(int(account['reason'])))}"
+    yield "since", _wall(int(account["since_wall_ns"]))
     yield "engine heard", f"{age_ns / 1e9:,.3f} s ago"
     if account["account_id"]:
         yield "account", f"{bytes(account['name']).decode(errors='replace')}  id {account['account_id']}"
@@ -415,7 +419,21 @@ def _account_counters(account: np.void | None) -> Iterator[tuple[str, str]]:
         yield name, f"{account[name]:,}"  # type: ignore[index]
 
 
-def _name(kind: type[State] | type[Source], value: int) -> str:
+def _heard(state: int, age_ns: int) -> str:
+    """The state in a word. Nobody is left to take back a "live" of an engine that has ended or stands still."""
+    name = _name(State, state)
+    return (
+        f"{name} when last heard, {age_ns / 1e9:,.1f} s ago"
+        if state == State.LIVE and age_ns > HEARD_LIMIT_NS
+        else name
+    )
+
+
+def _engine_word(name: str, value: int) -> str:
+    return _name(FeedState, value) if name == "feed_state" else f"{value:,}"
+
+
+def _name(kind: type[State] | type[Source] | type[FeedState], value: int) -> str:
     return kind(value).name.lower() if value in tuple(kind) else f"unknown ({value})"
 
 
@@ -436,16 +454,23 @@ def _wall(wall_ns: int) -> str:
 # ── the command ───────────────────────────────────────────────────────────────────────────────────────────
 
 
-def segments_of(name: str) -> list[Path]:
-    """The segment files of the running engine `name`. Raises NoEngine, LayoutError."""
+def segments_of(name: str) -> tuple[list[Path], str]:
+    """The segment files of the engine `name`, and a sentence if it has ended and left them.
+
+    Raises NoEngine, LayoutError.
+    """
     folder = registry.engine_folder(name)
     try:
-        generation = registry.read(folder).generation
+        listed = registry.read(folder)
     except FileNotFoundError:
         raise NoEngine(
             f'no engine runs under the name "{name}": start one with scripts/launch (shardbook launch)'
         ) from None
-    return sorted(path for path in registry.generation_folder(folder, generation).iterdir() if path.is_file())
+    ended = ""
+    if start_ticks(listed.supervisor_pid) != listed.supervisor_start_ticks:
+        ended = f"engine {name} has ended (process {listed.supervisor_pid} is no more): this is what it left"
+    below = registry.generation_folder(folder, listed.generation)
+    return sorted(path for path in below.iterdir() if path.is_file()), ended
 
 
 def _examine_segment(path: Path) -> Report:
@@ -473,10 +498,24 @@ def main(argv: Sequence[str] | None = None, command: str = "scripts/inspect") ->
     if bool(options.files) == (options.name is not None):
         parser.error("name either FILE... or --name NAME")
     try:
-        files = options.files or segments_of(options.name)
+        files, ended = (options.files, "") if options.files else segments_of(options.name)
     except (ShardbookError, ValueError) as error:
         complain(command, str(error))
         return 1
+    try:
+        if ended:
+            print(ended)
+        status = _print_all(files, command)
+        sys.stdout.flush()
+    except BrokenPipeError:  # `| head` has seen enough
+        with open(os.devnull, "wb") as nowhere:  # what is still buffered is flushed once more when Python ends
+            os.dup2(nowhere.fileno(), sys.stdout.fileno())
+        return 0
+    return status
+
+
+def _print_all(files: Iterable[Path], command: str) -> int:
+    """A report a file; 0 if all are whole, else 1."""
     status = 0
     for path in files:
         try:
@@ -494,5 +533,4 @@ def main(argv: Sequence[str] | None = None, command: str = "scripts/inspect") ->
 
 
 if __name__ == "__main__":
-    signal.signal(signal.SIGPIPE, signal.SIG_DFL)  # end as other commands do when `| head` has seen enough
     sys.exit(main())

@@ -5,8 +5,9 @@ half a second, in which a Ctrl-C, or a machine that shardbook does not run on, i
 """
 
 import argparse
+import math
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from .arguments import Arguments
@@ -14,6 +15,7 @@ from .entry import complain, early, refusal
 
 MAX_RATE_ENTRIES_PER_S = 200_000.0  # what the simulator is made for
 MAX_NUMBER = 1e9
+MAX_SEED = 2**63 - 1
 MAX_LIFETIME_S = 365 * 86_400
 SCRIPT = "scripts/launch"
 
@@ -21,32 +23,35 @@ SCRIPT = "scripts/launch"
 # ── what was asked for ────────────────────────────────────────────────────────────────────────────────────
 
 
-def _positive(text: str) -> float:
-    value = float(text)
-    if not 0 < value < MAX_NUMBER:
-        raise argparse.ArgumentTypeError(f"{text} is not a number above 0 and below {MAX_NUMBER:,.0f}")
-    return value
+def _whole(what: str, low: int, high: int, unit: str = "") -> Callable[[str], int]:
+    """A reader of whole numbers from `low` to `high`."""
+
+    def read(text: str) -> int:
+        try:
+            value = int(text)
+        except ValueError:
+            value = low - 1
+        if not low <= value <= high:
+            raise argparse.ArgumentTypeError(f"{text} is not {what}: {low} to {high:,}{unit}")
+        return value
+
+    return read
 
 
-def rate(text: str) -> float:
-    value = float(text)
-    if not 1 <= value <= MAX_RATE_ENTRIES_PER_S:
-        raise argparse.ArgumentTypeError(f"{text} is not a rate from 1 to {MAX_RATE_ENTRIES_PER_S:,.0f}")
-    return value
+def _number(what: str, low: float, high: float) -> Callable[[str], float]:
+    """A reader of numbers from `low`, 0 itself left out, to `high`."""
 
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not (low <= value <= high and value > 0):
+            limits = f"{low:g} to {high:,.0f}" if low else f"above 0, at most {high:,.0f}"
+            raise argparse.ArgumentTypeError(f"{text} is not {what}: {limits}")
+        return value
 
-def _port(text: str) -> int:
-    value = int(text)
-    if not 0 <= value <= 65535:
-        raise argparse.ArgumentTypeError(f"{text} is not a port: 0 (any) to 65535")
-    return value
-
-
-def _lifetime(text: str) -> int:
-    value = int(text)
-    if not 1 <= value <= MAX_LIFETIME_S:
-        raise argparse.ArgumentTypeError(f"{text} is not a lifetime: 1 to {MAX_LIFETIME_S:,} whole seconds")
-    return value
+    return read
 
 
 def _symbols(text: str) -> list[str]:
@@ -63,10 +68,17 @@ def parser(command: str = SCRIPT) -> Arguments:
         description="Bring up the whole engine: feed, one worker process an instrument, books and trades in shared "
         "memory that any process can read (from shm import attach). With no option it runs on the built-in exchange "
         "simulator until Ctrl-C, and compares the live books with the simulator's truth all the time.",
-        epilog="Exit status: 0 for a good run, 1 for a failure (one wrong level is one), 2 for wrong use. "
+        epilog="Exit status: 0 for a good run, 1 for a failure (one wrong level is one), 2 for wrong use "
+        "and for what the venue refuses for good. "
         "A real venue's credentials come from the environment only: PROJECT_X_USERNAME and PROJECT_X_API_KEY.",
     )
-    made.add_argument("--for", dest="for_s", type=_positive, metavar="SECONDS", help="stop after so long")
+    made.add_argument(
+        "--for",
+        dest="for_s",
+        type=_number("a number of seconds", 0, MAX_NUMBER),
+        metavar="SECONDS",
+        help="stop after so long",
+    )
     made.add_argument("--json", action="store_true", help="print the summary as one JSON object on stdout")
     made.add_argument("--check", action="store_true", help="only read and validate the settings")
     engine = made.add_argument_group("the engine")
@@ -90,22 +102,29 @@ def parser(command: str = SCRIPT) -> Arguments:
     simulator = made.add_argument_group("the simulator")
     simulator.add_argument(
         "--rate",
-        type=rate,
+        type=_number("a rate", 1, MAX_RATE_ENTRIES_PER_S),
         metavar="ENTRIES_PER_S",
         help="depth entries a second over all instruments (default: 6000; with --single-prints 50 an instrument)",
     )
-    simulator.add_argument("--seed", type=int, default=7, help="the same seed gives the same flow (default: 7)")
+    simulator.add_argument(
+        "--seed", type=_whole("a seed", 0, MAX_SEED), default=7, help="the same seed gives the same flow (default: 7)"
+    )
     simulator.add_argument(
         "--flow", type=Path, metavar="FILE", help="a recorded DBN capture for ES, from its opening on"
     )
     simulator.add_argument(
-        "--pace", type=_positive, metavar="N", help="N times as fast as recorded (default: no limit)"
+        "--pace",
+        type=_number("a pace", 0, MAX_NUMBER),
+        metavar="N",
+        help="N times as fast as recorded (default: no limit)",
     )
     simulator.add_argument("--crossed", action="store_true", help="the capture's pre-open too, where books are crossed")
     simulator.add_argument(
         "--quiet", type=_symbols, default=[], metavar="A,B", help="instruments that say next to nothing"
     )
-    simulator.add_argument("--port", type=_port, default=0, help="the simulator's port on 127.0.0.1 (default: any)")
+    simulator.add_argument(
+        "--port", type=_whole("a port", 0, 65535), default=0, help="the simulator's port on 127.0.0.1 (default: any)"
+    )
     simulator.add_argument(
         "--bursts", action="store_true", help="quiet hours and bursts of ten times the rate, in days of two minutes"
     )
@@ -117,7 +136,10 @@ def parser(command: str = SCRIPT) -> Arguments:
     )
     simulator.add_argument("--deflate", action="store_true", help="agree to permessage-deflate on its hubs")
     simulator.add_argument(
-        "--token-lifetime", type=_lifetime, metavar="SECONDS", help="how long its tokens are good (default: a day)"
+        "--token-lifetime",
+        type=_whole("a lifetime", 1, MAX_LIFETIME_S, " whole seconds"),
+        metavar="SECONDS",
+        help="how long its tokens are good (default: a day)",
     )
     simulator.add_argument("--simulator-only", action="store_true", help="only the simulator; its address on stdout")
     return made
@@ -133,10 +155,12 @@ def _check_use(options: argparse.Namespace, arguments: Arguments) -> None:
         arguments.error("--single-prints is about generated flow without bursts: leave out --flow and --bursts")
     if options.simulator_only and options.for_s is not None:
         arguments.error("--simulator-only runs until Ctrl-C: leave out --for")
+    if options.json and (options.check or options.simulator_only):
+        arguments.error("--json is the summary of a run, and --check and --simulator-only have none: leave it out")
 
 
 def main(argv: Sequence[str] | None = None, command: str = SCRIPT) -> int:
-    """The command, by the name that was typed. Status 0, 1 for a failure, 2 for wrong use or unusable settings."""
+    """The command, by the name that was typed. Status 0, 1 for a failure, 2 for what would fail again."""
     with early(command):
         arguments = parser(command)
         options = arguments.parse_args(argv)

@@ -25,7 +25,8 @@ from . import config, table
 from .arguments import WRONG_USE
 from .config import KEY_VARIABLE, USER_VARIABLE, ConfigError, Credentials, Settings
 from .entry import complain
-from .run import POLL_S, RECORDED_SYMBOL, Ending, EngineEnded, Failed, Outcome, Run, wait_until_ready
+from .places import check_capture, check_places
+from .run import POLL_S, RECORDED_SYMBOL, Ending, EngineEnded, Failed, Outcome, RefusedForGood, Run, wait_until_ready
 from .screen import Screen
 from .simulator.contracts import CONTRACTS
 from .simulator.plain import MAX_RATE as MAX_SINGLE_RATE_ENTRIES_PER_S
@@ -75,6 +76,14 @@ def _settings(options: argparse.Namespace, default_data: Path | None) -> Setting
         raise ConfigError(
             f"{given} is about the simulator, but the venue is {settings.venue.name}: leave out the one or the other"
         )
+    named = [each.symbol for each in settings.symbols]
+    if strange := [symbol for symbol in options.quiet if symbol not in named]:
+        raise ConfigError(
+            f"--quiet {','.join(strange)} is none of the instruments, which are {', '.join(named)}: correct it"
+        )
+    if options.flow is not None:
+        check_capture(options.flow)
+    check_places(settings)
     return settings
 
 
@@ -288,7 +297,7 @@ def launch(options: argparse.Namespace, command: str) -> int:
             return 1
         except Failed as error:
             complain(command, str(error))
-            return 1
+            return WRONG_USE if isinstance(error, RefusedForGood) else 1
         except OSError as error:
             where = error.filename or settings.data_folder
             complain(command, f"{where}: {error.strerror}: give a folder of yours with --data")

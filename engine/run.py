@@ -42,6 +42,10 @@ class EngineEnded(Failed):
     """The engine ended and did not say why: its log may."""
 
 
+class RefusedForGood(Failed):
+    """The venue refuses it and would do so again; whoever starts it again and again may stop."""
+
+
 class Ending:
     """Whether somebody wants the run to end: Ctrl-C or SIGTERM once; a second one does not wait for the drain."""
 
@@ -85,8 +89,8 @@ def wait_until_ready(engine: Supervised, ending: Ending, screen: Screen) -> dict
                     for each in untold:
                         screen.say(each)
                     return event
-                case {"event": "failed", "message": message}:
-                    raise Failed(message)
+                case {"event": "failed"}:
+                    raise _failure(event)
                 case {"event": "compiling"}:
                     compiling = True
                 case {"event": "compiled"}:
@@ -200,7 +204,7 @@ class Run:
             if self._judge and event["event"] in ("added", "changed", "removed"):
                 self._judge.follow()  # now: the tape of what is made anew twice between two looks is seen by nobody
             if event["event"] == "failed":
-                raise Failed(event["message"])
+                raise _failure(event)
         if not self._engine.running:
             raise EngineEnded("the engine ended by itself; the end of its log is above")
 
@@ -220,6 +224,11 @@ class Run:
             elif now_s - quiet_since_s >= QUIET_S:
                 return
             self._listen(POLL_S)
+
+
+def _failure(event: Mapping[str, Any]) -> Failed:
+    """The supervisor's last word, as an error."""
+    return (RefusedForGood if event["final"] else Failed)(event["message"])
 
 
 def _verdict(counts: Counts) -> Verdict:

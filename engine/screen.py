@@ -56,6 +56,9 @@ class Screen:
                 self._print(f"{symbol}: {what}")
             case {"event": "rejected", "why": why}:
                 self._warn(why)
+            case {"event": "killed", "pid": pid, "after_s": after_s}:
+                said = f"did not stop within {after_s:.0f} s and was killed with all that it ran"
+                self._warn(f"the supervisor, process {pid}, {said}")
             case {"event": "quarantined", "symbol": symbol, "sequence": sequence}:
                 self._warn(f"{symbol}: record {sequence} kills its worker and was set aside")
 

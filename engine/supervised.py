@@ -95,7 +95,11 @@ class Supervised:
         return next((line.partition(" WARNING ")[2] for line in reversed(lines) if " WARNING " in line), "")
 
     def stop(self) -> list[dict[str, Any]]:
-        """End the engine: SIGTERM, which ends it part by part, then a limit. Its last events."""
+        """End the engine: SIGTERM, which ends it part by part; SIGKILL after STOP_LIMIT_S. Its last events.
+
+        Who was killed could not say so: the event `killed` {pid, after_s} is said in its place. All its parts end with
+        it within seconds; the folder of its segments is swept by the next start of that name.
+        """
         if self.running:
             self._process.send_signal(signal.SIGTERM)
         events = []
@@ -107,6 +111,7 @@ class Supervised:
         except subprocess.TimeoutExpired:
             self._process.kill()  # all its children die with it, by PR_SET_PDEATHSIG
             self._process.wait()
+            events.append({"event": "killed", "pid": self.pid, "after_s": STOP_LIMIT_S})
         assert self._process.stdout is not None
         self._process.stdout.close()
         return events

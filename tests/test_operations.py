@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from engine.arguments import WRONG_USE
 from engine.launch import parser
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
@@ -35,6 +36,17 @@ def test_the_unit_starts_what_launch_takes() -> None:
     assert "PROJECT_X_API_KEY" not in line
 
 
+def test_the_unit_is_not_started_again_for_ever() -> None:
+    text = UNIT.read_text()
+    assert "Restart=on-failure\n" in text
+    assert f"RestartPreventExitStatus={WRONG_USE}\n" in text
+    (every_s,), (pause_s,), (most,) = (
+        [int(number) for number in re.findall(rf"^{key}=(\d+)$", text, re.MULTILINE)]
+        for key in ("StartLimitIntervalSec", "RestartSec", "StartLimitBurst")
+    )
+    assert every_s > most * (pause_s + LIMIT_S), "starts that fail late count too"
+
+
 def test_the_container_starts_what_launch_takes() -> None:
     text = CONTAINER.read_text()
     built = re.findall(r"^RUN shardbook launch (.*)$", text, re.MULTILINE)
@@ -55,3 +67,11 @@ def test_every_option_in_the_page_exists() -> None:
     ours = set(re.findall(r"(?:launch |`)(--[a-z-]+)", text)) - {"--cpuset-cpus"}
     assert len(ours) >= 8
     assert ours <= known, ours - known
+
+
+def test_the_simulators_key_is_the_one_that_its_page_names() -> None:
+    source = (DOCS.parent / "engine" / "launching.py").read_text()
+    (key,) = re.findall(r'key = "([^"]+)" if options.simulator_only', source)
+    (user,) = re.findall(r'environ.get\(USER_VARIABLE\) or "([^"]+)"', source)
+    text = " ".join((DOCS / "simulator.md").read_text().split())
+    assert f"The user is `{user}` and the key `{key}`, unless" in text

@@ -51,8 +51,8 @@ def _read(path: Path) -> tuple[np.ndarray, str]:
                 f"{path} holds {store.schema} of {len(store.symbols)} symbols; one symbol's mbo is needed"
             )
         return store.to_ndarray(), f"{store.symbols[0]}/{store.start.year}"
-    except databento.BentoError as error:
-        raise CaptureError(f"{path} is no DBN capture: {error}") from None
+    except databento.BentoError:  # its words repeat what is in the file, which may be anything
+        raise CaptureError(f"{path} is no DBN capture that databento can read: name another") from None
 
 
 def _contract(symbol: str, path: Path) -> Contract:

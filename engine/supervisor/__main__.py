@@ -11,7 +11,7 @@ Its job comes on standard input (job.py). On standard output it tells launch, on
     rejected {symbol, why}                      a symbol file that cannot be used; what was before goes on
     quarantined {role, symbol, sequence}        a ring record on which two lives of that worker ended
     said {role, line}                           what a child said that is not for the supervisor
-    stopped, or failed {message}                the last word; status 0, or 1
+    stopped, or failed {message, final}         the last word; status 0, or 1; final: it would fail again
 """
 
 import os
@@ -21,6 +21,7 @@ import sys
 from shm.errors import ShardbookError
 from shm.life import adopt_orphans, end_with
 
+from .errors import RefusedForGood
 from .generation import take_generation
 from .job import MAX_JOB_BYTES, Job
 from .lines import Report
@@ -30,7 +31,10 @@ from .signals import Signals
 
 
 def supervise(job: Job, report: Report, signals: Signals) -> str:
-    """One engine, from the first file to the last. Returns the sentence of its failure; empty if there was none."""
+    """One engine, from the first file to the last. Returns the sentence of its failure; empty if there was none.
+
+    Raises RefusedForGood for a failure that would come again, CannotStart, LayoutError.
+    """
     folder, lock = take_name(job.settings.name, job.settings.shm_root)
     try:
         adopt_orphans()
@@ -45,6 +49,7 @@ def supervise(job: Job, report: Report, signals: Signals) -> str:
 def main() -> int:
     report = Report()
     signals = Signals()  # first of all: from here on a wish to stop is a wish, and not the end
+    final = False
     try:
         job = Job.from_json(sys.stdin.buffer.read(MAX_JOB_BYTES))
         end_with(job.launch_pid, signal.SIGTERM)
@@ -52,9 +57,9 @@ def main() -> int:
     except ProcessLookupError as error:
         message = str(error.strerror)
     except ShardbookError as error:
-        message = str(error)
+        message, final = str(error), isinstance(error, RefusedForGood)
     if message:
-        report.say("failed", message=message)
+        report.say("failed", message=message, final=final)
         return 1
     report.say("stopped")
     return 0

@@ -14,6 +14,7 @@ from ..config import MAX_LISTED_FILES, ConfigError, SymbolSettings, read_symbol
 News = dict[str, SymbolSettings | str | None]
 
 _Mark = tuple[int, int, int]  # when it was changed, how long it is, which file it is
+_UNKNOWN: _Mark = (-1, -1, -1)
 
 
 class Folder:
@@ -60,6 +61,9 @@ class Folder:
                 try:
                     status = entry.stat()
                 except FileNotFoundError:  # it went between the two calls, or is a link to nowhere
+                    continue
+                except OSError:  # a link to itself: who reads it says so, and the others are not held up
+                    found[symbol] = _UNKNOWN
                     continue
                 found[symbol] = status.st_mtime_ns, status.st_size, status.st_ino
         return found

@@ -26,6 +26,7 @@ from ..processes import WorkerProcess, processes_of
 from . import decide
 from .child import Child, Started, start_engine, start_simulator
 from .decide import Action, Park, Part, Phase, Role, Start, Stop, Tell, Why
+from .errors import RefusedForGood
 from .folder import Folder
 from .job import Job
 from .lines import LineReader, Report
@@ -60,6 +61,7 @@ class Supervisor:
             self._roles[SIMULATOR] = Role(SIMULATOR, Part.SIMULATOR)
         watched, known = job.watched, [each.symbol for each in job.settings.symbols]
         self._folder = Folder(watched.folder, watched.symbols, known) if watched else None
+        self._kept = ""  # an instrument whose file is gone, and that is the last one
         self._turnover = Turnover(job.settings.symbols)
         self._processes: dict[str, WorkerProcess] = {}  # as they shall be
         self._started: dict[str, WorkerProcess] = {}  # as each was when it was started last
@@ -78,9 +80,13 @@ class Supervisor:
         self._said_ready = False
         self._stopping = False
         self._failure = ""
+        self._final = False  # it would come again
 
     def run(self) -> str:
-        """Run until a signal or a failure, then stop all. Returns the sentence of the failure; empty if none."""
+        """Run until a signal or a failure, then stop all. Returns the sentence of the failure; empty if none.
+
+        Raises RefusedForGood, once all is stopped, for a failure that would come again.
+        """
         self._selector.register(self._signals, selectors.EVENT_READ, self._on_signal)
         next_ns = time.monotonic_ns() + _TICK_NS
         while True:
@@ -91,6 +97,8 @@ class Supervisor:
             self._publish()
             if self._stopping and not any(role.filled for role in self._roles.values()):
                 self._selector.close()
+                if self._final:
+                    raise RefusedForGood(self._failure)
                 return self._failure
             for key, _ in self._selector.select(max(0, next_ns - time.monotonic_ns()) / 1e9):
                 if self._selector.get_map().get(key.fd) is key:  # not closed by what was done since
@@ -122,11 +130,11 @@ class Supervisor:
             case Stop(message):
                 self._stop(message)
 
-    def _stop(self, failure: str) -> None:
+    def _stop(self, failure: str, *, final: bool = False) -> None:
         """Begin to stop; a second wish changes nothing."""
         if not self._stopping:
             self._stopping = True
-            self._failure = failure
+            self._failure, self._final = failure, final
 
     # ── starting ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -232,8 +240,8 @@ class Supervisor:
             return
         for symbol in news:
             self._said.pop(symbol, None)  # a file that was written again is told of again
-        wishes = compare(self._turnover.wanted, news)
-        self._turnover.wanted = wishes.wanted
+        wishes = compare(self._turnover.wanted, news, self._kept)
+        self._turnover.wanted, self._kept = wishes.wanted, wishes.kept
         for symbol, why in wishes.refused.items():
             self._reject(symbol, why)
 
@@ -344,7 +352,7 @@ class Supervisor:
 
     def _take_line(self, name: str, line: dict[str, Any]) -> None:
         if line.get("event") == "fatal":
-            self._stop(str(line.get("message")))
+            self._stop(str(line.get("message")), final=line.get("final") is True)
         elif name == ENGINE and (ask := self._turnover.answered(line)):
             self._take_answer(line["event"], ask, line)
         elif name == ENGINE and (ask := self._turnover.let_go(line)):

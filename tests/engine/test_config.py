@@ -112,6 +112,14 @@ def test_bars_come_to_the_worker_in_one_name_each(tmp_path: Path) -> None:
     assert settings.bars == "1sec 5min=marked 1day"
 
 
+def test_what_is_no_ordinary_file_is_not_waited_for(tmp_path: Path) -> None:
+    for name in ("pipe", "MNQ.toml"):
+        os.mkfifo(tmp_path / name)
+    for attempt in (lambda: load(tmp_path / "pipe"), lambda: load(Path("/dev/zero")), lambda: load_symbols(tmp_path)):
+        with pytest.raises(ConfigError, match="is no ordinary file"):
+            attempt()
+
+
 def test_fewer_levels_than_are_kept(tmp_path: Path) -> None:
     assert "levels is 64, but it must not be above max_depth, which is 32" in refusal(tmp_path, "max_depth = 32")
 
@@ -236,17 +244,46 @@ def test_tables_that_are_none_or_unknown(tmp_path: Path) -> None:
     "url",
     [
         "http://api.topstepx.com",
-        "https://u:p@h",
-        "https://h?access_token=x",
         "https://h:99999",
         "ftp://h",
         "https://",
         "https://h/ x",
     ],
 )
-def test_addresses_that_are_none_or_would_show_a_secret(tmp_path: Path, url: str) -> None:
+def test_addresses_that_are_none(tmp_path: Path, url: str) -> None:
     assert "venue.api_url is" in engine_refusal(tmp_path, f'[venue]\nname = "projectx"\napi_url = "{url}"')
     assert "venue.market_hub_url" in engine_refusal(tmp_path, f'[venue]\nname = "projectx"\nmarket_hub_url = "{url}"')
+
+
+@pytest.mark.parametrize("key", ["api_url", "market_hub_url", "user_hub_url"])
+@pytest.mark.parametrize(
+    "url", ["https://u:canary@h", "https://canary@h", "https://h?access_token=canary", "wss://h#canary"]
+)
+def test_addresses_with_a_secret_in_them_are_not_repeated(tmp_path: Path, key: str, url: str) -> None:
+    said = engine_refusal(tmp_path, f'[venue]\nname = "projectx"\n{key} = "{url}"')
+    assert f"venue.{key} has a user name, a password, a query or a fragment in it" in said
+    assert KEY_VARIABLE in said
+    assert "canary" not in said
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (
+            "[feed]\nsocket_silence_ms = 400\nping_interval_ms = 400",
+            "feed.ping_interval_ms is 400, but it must be below",
+        ),
+        ("[feed]\nsocket_silence_ms = 400", "feed.ping_interval_ms is 10000, but it must be below"),
+        ("[feed]\nbackoff_max_ms = 99", "feed.backoff_first_ms is 100, but it must not be above feed.backoff_max_ms"),
+        ("[http]\nmax_connections = 9", "http.max_connections_per_host is 50, but it must not be above http.max_conn"),
+    ],
+)
+def test_settings_that_contradict_each_other(tmp_path: Path, text: str, said: str) -> None:
+    assert said in engine_refusal(tmp_path, text)
+    given = load().to_json()
+    given["http"]["max_connections"] = 9
+    with pytest.raises(ConfigError, match="max_connections_per_host is 50"):
+        Settings.from_json(given)
 
 
 def test_plain_addresses_are_for_this_machine(tmp_path: Path) -> None:

@@ -1,6 +1,11 @@
 """What scripts/inspect says of whole, damaged and foreign files."""
 
+import dataclasses
 import os
+import re
+import subprocess
+import sys
+import time
 from collections.abc import Callable
 from pathlib import Path
 
@@ -8,9 +13,12 @@ import numpy as np
 import pytest
 
 from engine import inspection
+from engine.feeds.session import State as FeedState
+from engine.supervised import TOP
 from shm import layout, registry
 from shm.eventlog import EventLog
 from shm.layout import EventKind, Kind, Reason, State
+from shm.life import start_ticks
 from shm.ring import RingWriter
 from shm.segment import Segment, create
 
@@ -277,7 +285,7 @@ def test_all_segments_of_a_running_engine(
             name="mine",
             generation=1,
             supervisor_pid=os.getpid(),
-            supervisor_start_ticks=0,
+            supervisor_start_ticks=start_ticks(os.getpid()) or 0,
             venue="simulator",
             data_folder=str(tmp_path),
             engine_pid=0,
@@ -287,7 +295,37 @@ def test_all_segments_of_a_running_engine(
         ),
     )
     assert inspection.main(["--name", "mine"]) == 0
-    assert capsys.readouterr().out.count(": whole\n") == 2
+    said = capsys.readouterr().out
+    assert said.count(": whole\n") == 2
+    assert "has ended" not in said
+    registry.write(folder, dataclasses.replace(registry.read(folder), supervisor_start_ticks=1))
+    assert inspection.main(["--name", "mine"]) == 0
+    assert capsys.readouterr().out.startswith("engine mine has ended")
+
+
+def test_who_is_not_heard_any_more_is_not_called_live(book: Segment) -> None:
+    control = book.array("control")
+    control[layout.THROUGH_NS] = time.clock_gettime_ns(time.CLOCK_BOOTTIME)
+    assert "\n    state           live\n" in inspection.render(inspection.examine(book))
+    control[layout.THROUGH_NS] -= 5_600_000_000
+    assert "live when last heard, 5." in inspection.render(inspection.examine(book))
+
+
+def test_the_feeds_state_is_a_word(tmp_path: Path) -> None:
+    page = create(tmp_path / "engine", Kind.ENGINE, layout.engine_regions(), generation=1)
+    page.array("words")[layout.ENGINE_WORDS.index("feed_state") * layout.WORDS_A_LINE] = FeedState.STREAMING
+    assert re.search(r"feed_state +streaming\n", inspection.render(inspection.examine(page)))
+
+
+def test_who_has_seen_enough_gets_no_traceback(ring: Segment) -> None:
+    reading, writing = os.pipe()
+    os.close(reading)
+    code = f"import sys; from engine.console import main; sys.exit(main(['inspect', {str(ring.path)!r}]))"
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=TOP, stdout=writing, stderr=subprocess.PIPE, text=True, timeout=60
+    )
+    os.close(writing)
+    assert (done.returncode, done.stderr) == (0, "")
 
 
 def test_an_account_is_printed_and_checked(tmp_path: Path) -> None:

@@ -50,9 +50,22 @@ def _status(arguments: list[str]) -> int:
     ("arguments", "said"),
     [
         (["--nonsense"], "--nonsense"),
-        (["--for", "0"], "above 0"),
-        (["--for", "soon"], "soon"),
-        (["--for", "1e9"], "below 1,000,000,000"),
+        (["--simulator"], "--simulator"),  # no option is guessed from its beginning
+        (["--for", "abc"], "abc is not a number of seconds: above 0"),
+        (["--rate", "abc"], "abc is not a rate"),
+        (["--seed", "abc"], "abc is not a seed"),
+        (["--seed", "1.5"], "1.5 is not a seed"),
+        (["--port", "abc"], "abc is not a port"),
+        (["--pace", "abc", "--flow", __file__], "abc is not a pace"),
+        (["--token-lifetime", "abc"], "abc is not a lifetime"),
+        (["--json"], "--check"),
+        (["--json", "--simulator-only"], "--json"),
+        (["--quiet", "ZZ"], "--quiet ZZ is none of the instruments"),
+        (["--quiet", "MNQ", "--symbols", "MES"], "--quiet MNQ is none of the instruments"),
+        (["--data", "/etc/passwd"], "/etc/passwd"),
+        (["--flow", __file__], "does not begin as a DBN capture"),
+        (["--for", "0"], "0 is not a number of seconds: above 0"),
+        (["--for", "1e10"], "at most 1,000,000,000"),
         (["--token-lifetime", "0"], "whole seconds"),
         (["--token-lifetime", "1.5"], "1.5"),
         (["--single-prints", "--bursts"], "--bursts"),
@@ -111,10 +124,15 @@ def test_a_real_venue_is_good_with_credentials(
     assert "canary" not in printed.out + printed.err
 
 
-def test_a_recorded_flow_is_es_alone_unless_more_is_asked_for(capsys: pytest.CaptureFixture[str]) -> None:
-    assert _status(["--check", "--flow", __file__]) == 0
+@pytest.mark.parametrize("beginning", [b"DBN\x03", b"\x28\xb5\x2f\xfd"])
+def test_a_recorded_flow_is_es_alone_unless_more_is_asked_for(
+    capsys: pytest.CaptureFixture[str], tmp_path: Path, beginning: bytes
+) -> None:
+    capture = tmp_path / "capture"
+    capture.write_bytes(beginning)
+    assert _status(["--check", "--flow", str(capture)]) == 0
     assert capsys.readouterr().out.endswith("with ES\n")
-    assert _status(["--check", "--flow", __file__, "--symbols", "ES,MNQ"]) == 0
+    assert _status(["--check", "--flow", str(capture), "--symbols", "ES,MNQ"]) == 0
     assert capsys.readouterr().out.endswith("with ES, MNQ\n")
 
 
@@ -128,8 +146,17 @@ def test_another_system_is_refused_in_one_sentence(
 
 def test_a_data_folder_that_cannot_be(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "file").write_text("")
-    assert _status(["--for", "1", "--data", str(tmp_path / "file" / "data")]) == 1
-    assert "--data" in capsys.readouterr().err
+    for mode in (["--for", "1"], ["--check"]):
+        assert _status([*mode, "--data", str(tmp_path / "file" / "data")]) == 2
+        assert "--data" in capsys.readouterr().err
+
+
+def test_shared_memory_that_cannot_be(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("SHARDBOOK_SHM", str(tmp_path / "absent"))
+    assert _status(["--check"]) == 2
+    assert f"{tmp_path}/absent: nothing can be made there" in capsys.readouterr().err
 
 
 def test_help_names_every_option(capsys: pytest.CaptureFixture[str]) -> None:

@@ -117,13 +117,16 @@ def with_venue(play: Callable[[FakeVenue], Awaitable[None]]) -> None:
     asyncio.run(go())
 
 
-async def refused(job: object, key: str = API_KEY) -> str:
-    """The sentence that an engine ends with, after the checks that all such endings share."""
+async def refused(job: object, key: str = API_KEY, *, final: bool = False) -> str:
+    """The sentence that an engine ends with, after the checks that all such endings share.
+
+    `final`: the venue has refused it, and would do so again.
+    """
     running, reading = await start(job, key)
     await asyncio.wait_for(reading, 60)
     assert await running.process.wait() == 1
     (event,) = running.events
-    assert event["event"] == "fatal"
+    assert (event["event"], event["final"]) == ("fatal", final)
     assert running.log.endswith(f"engine: {event['message']}\n")
     assert "Traceback" not in running.log
     return str(event["message"])
@@ -312,7 +315,7 @@ def test_refusals(shm_root: Path, engine_name: str) -> None:
         assert "an engine runs there already" in sentences[1]
         assert "an engine does not run without its supervisor" in sentences[2]
         lock.release()
-        wrong = await refused(whole, key="canary-wrong")
+        wrong = await refused(whole, key="canary-wrong", final=True)
         assert "the venue refuses the login of me (wrong user name or key)" in wrong
         assert "canary-wrong" not in wrong
         assert f"{KEY_VARIABLE} is not set" in await refused(whole, key="")

@@ -9,7 +9,16 @@ import pytest
 from rich.console import Console
 
 from engine import run
-from engine.run import LEAST_LOOK_S, SETTLE_LIMIT_S, Ending, EngineEnded, Failed, looked_enough, wait_until_ready
+from engine.run import (
+    LEAST_LOOK_S,
+    SETTLE_LIMIT_S,
+    Ending,
+    EngineEnded,
+    Failed,
+    RefusedForGood,
+    looked_enough,
+    wait_until_ready,
+)
 from engine.screen import Screen
 
 
@@ -54,7 +63,12 @@ def test_short_compiling_is_not_said() -> None:
 
 def test_the_supervisors_own_sentence_is_the_error() -> None:
     with pytest.raises(Failed, match="no room at all"):
-        _wait(_Scripted([{"event": "failed", "message": "no room at all"}], []))
+        _wait(_Scripted([{"event": "failed", "message": "no room at all", "final": False}], []))
+
+
+def test_what_would_fail_again_is_an_error_of_its_own() -> None:
+    with pytest.raises(RefusedForGood, match="wrong key"):
+        _wait(_Scripted([{"event": "failed", "message": "wrong key", "final": True}], []))
 
 
 def test_an_end_without_a_word_is_an_error() -> None:

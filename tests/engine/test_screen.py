@@ -53,6 +53,10 @@ def test_a_terminal_gets_the_table(quiet: bool) -> None:
             {"event": "quarantined", "role": "quiet", "symbol": "MNQ", "sequence": 9},
             "MNQ: record 9 kills its worker and was set aside\n",
         ),
+        (
+            {"event": "killed", "pid": 7, "after_s": 30.0},
+            "the supervisor, process 7, did not stop within 30 s and was killed with all that it ran\n",
+        ),
         ({"event": "said", "role": "engine", "line": {}}, ""),
     ],
 )

@@ -1,10 +1,14 @@
 """The supervisor as launch holds it: here one that refuses its job, because a whole engine has its own tests."""
 
 import os
+import sys
 import time
 from pathlib import Path
 from typing import Any
 
+import pytest
+
+from engine import supervised
 from engine.config import Credentials
 from engine.supervised import Supervised
 
@@ -52,3 +56,15 @@ def test_the_last_warning_is_one_of_this_start(tmp_path: Path) -> None:
     assert engine.last_warning() == "", "that is long ago"
     (tmp_path / "log").unlink()
     assert engine.last_warning() == ""
+
+
+def test_who_does_not_stop_is_killed_and_it_is_said(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    deaf = tmp_path / "deaf"
+    deaf.write_text("#!/bin/sh\ntrap '' TERM\necho '{}'\nexec sleep 60\n")
+    deaf.chmod(0o700)
+    monkeypatch.setattr(sys, "executable", str(deaf))
+    monkeypatch.setattr(supervised, "STOP_LIMIT_S", 0.5)
+    engine = _refusing(tmp_path)
+    assert engine.events(30.0) == [{}]
+    assert engine.stop() == [{"event": "killed", "pid": engine.pid, "after_s": 0.5}]
+    assert not Path(f"/proc/{engine.pid}").exists()

@@ -26,6 +26,7 @@ COMPARED = 20  # looks at every book, after each fault
 SILENCE_MS = 2000
 FEED = f"""
 [feed]
+ping_interval_ms = 1000
 socket_silence_ms = {SILENCE_MS}
 resync_timeout_ms = 700
 backoff_first_ms = 200

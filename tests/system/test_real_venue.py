@@ -93,7 +93,7 @@ def test_a_symbol_without_an_active_contract_is_one_sentence(
     at_venue = settings(tmp_path, venue.url, venue.url)
     with running(engine_name, *at_venue, "--symbols", "MNQ,ES") as engine:
         engine.wait(LIMIT_S)
-    assert (engine.status, engine.errors.count("\n")) == (1, 1)
+    assert (engine.status, engine.errors.count("\n")) == (2, 1)
     assert "no active contract of ES" in engine.errors
     assert "ES.toml" in engine.errors
 

@@ -137,7 +137,7 @@ def test_wrong_api_key(left_nothing: Path, engine_name: str, tmp_path: Path) -> 
         at_venue = ("--config", str(file), "--symbols", "MNQ")
         with running(engine_name, *at_venue, PROJECT_X_API_KEY=WRONG_KEY) as engine:
             engine.wait(LIMIT_S)
-        assert engine.status == 1
+        assert engine.status == 2, "who starts it again and again is to stop"
         assert is_one_sentence(engine.errors), engine.errors
         assert USER in engine.errors
         assert "PROJECT_X_API_KEY" in engine.errors

@@ -94,8 +94,9 @@ def test_a_file_that_is_no_capture_is_named(tmp_path: Path) -> None:
     pytest.importorskip("databento", reason="the optional package databento is not installed")
     (tmp_path / "junk.dbn").write_bytes(b"no DBN at all")
     for path in (tmp_path / "junk.dbn", tmp_path / "absent.dbn.zst"):
-        with pytest.raises(CaptureError, match=path.name):
+        with pytest.raises(CaptureError, match=path.name) as caught:
             read_flow(path)
+        assert "no DBN at all" not in str(caught.value), "what is in a file that was named by mistake is not for a log"
 
 
 def test_a_capture_of_trades_only_is_refused() -> None:

@@ -113,7 +113,8 @@ while True:
         if wish != "deaf":
             print(json.dumps(answer), flush=True)
     if wish == "fatal":
-        print(json.dumps({"event": "fatal", "message": "the venue does not like us: ask it why"}), flush=True)
+        said = {"event": "fatal", "message": "the venue does not like us: ask it why", "final": True}
+        print(json.dumps(said), flush=True)
         sys.exit(1)
     time.sleep(0.005)
 """

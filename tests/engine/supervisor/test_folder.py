@@ -99,7 +99,7 @@ def test_what_is_no_file_and_what_leads_nowhere(tmp_path: Path) -> None:
     (tmp_path / "a b.toml").write_text("")
     news = twice(Folder(tmp_path, None))
     assert news.keys() == {"MNQ", "a b"}
-    assert "cannot be read" in str(news["MNQ"])
+    assert "no ordinary file" in str(news["MNQ"])
     assert "cannot be a symbol" in str(news["a b"])
 
 
@@ -107,4 +107,24 @@ def test_a_file_that_went_before_the_first_look_is_gone(tmp_path: Path) -> None:
     (tmp_path / "MNQ.toml").write_text("")
     folder = Folder(tmp_path, None, ["MNQ", "MES"])
     assert twice(folder) == {"MNQ": SymbolSettings("MNQ"), "MES": None}
+    assert twice(folder) == {}
+
+
+def test_a_pipe_holds_nobody_up(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "MNQ.toml")
+    (tmp_path / "MES.toml").write_text("")
+    news = twice(Folder(tmp_path, None))
+    assert news.keys() == {"MNQ", "MES"}
+    assert "MNQ.toml: is no ordinary file" in str(news["MNQ"])
+    assert news["MES"] == SymbolSettings("MES")
+
+
+def test_a_link_to_itself_is_that_symbols_trouble_only(tmp_path: Path) -> None:
+    (tmp_path / "LOOP.toml").symlink_to("LOOP.toml")
+    (tmp_path / "MES.toml").write_text("")
+    folder = Folder(tmp_path, None)
+    news = twice(folder)
+    assert folder.complaint == ""
+    assert news.keys() == {"LOOP", "MES"}
+    assert "LOOP.toml: cannot be read (Too many levels" in str(news["LOOP"])
     assert twice(folder) == {}

@@ -51,7 +51,7 @@ def test_two_of_one_contract_are_refused_and_who_had_it_keeps_it() -> None:
 def test_two_that_change_places_can_do_so_together() -> None:
     before = {"MNQ": replace(MNQ, contract=Z26), "MES": replace(MES, contract=H27)}
     after: News = {"MNQ": replace(MNQ, contract=H27), "MES": replace(MES, contract=Z26)}
-    assert compare(before, after) == (after, {})
+    assert compare(before, after) == (after, {}, "")
 
 
 def test_a_contract_that_one_gives_up_is_the_next_ones_beside_a_refused_third() -> None:
@@ -70,6 +70,19 @@ def test_the_last_one_stays() -> None:
     wishes = compare({"MNQ": MNQ}, {"MNQ": None})
     assert wishes.wanted == {"MNQ": MNQ}
     assert "none is left" in wishes.refused["MNQ"]
+
+
+def test_who_stayed_only_as_the_last_goes_when_another_comes() -> None:
+    first = compare({"MNQ": MNQ, "MES": MES}, {"MNQ": None, "MES": None})
+    assert (first.wanted, first.kept) == ({"MNQ": MNQ}, "MNQ")
+    still = compare(first.wanted, {"CL": "CL.toml: is not TOML"}, first.kept)
+    assert (still.wanted, still.kept) == ({"MNQ": MNQ}, "MNQ")
+    after = compare(still.wanted, {"ES": ES}, still.kept)
+    assert after == ({"ES": ES}, {}, "")
+    back = compare(first.wanted, {"MNQ": replace(MNQ, levels=9)}, first.kept)
+    assert back == ({"MNQ": replace(MNQ, levels=9)}, {}, "")
+    broken = compare(first.wanted, {"MNQ": "MNQ.toml: is not TOML"}, first.kept)
+    assert (broken.wanted, broken.kept) == ({"MNQ": MNQ}, "")
 
 
 def test_there_are_not_more_than_can_be() -> None:
