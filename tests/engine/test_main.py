@@ -292,7 +292,7 @@ def test_a_front_contract_is_followed(shm_root: Path, engine_name: str) -> None:
         venue.contracts[0] = {"id": "CON.F.US.MNQ.H27", "name": "MNQH7", "tickSize": 0.25, "activeContract": True}
         await until(lambda: (Record.GAP, Reason.ROLL) in records(folder, "MNQ"), "the roll", 60)
         await until(lambda: records(folder, "MNQ")[-1] == (Record.DATA, 0), "the next contract's snapshot", 60)
-        assert records(folder, "MNQ")[3:] == [(Record.GAP, Reason.ROLL), (Record.CONFIG, 0), (Record.DATA, 0)]
+        assert records(folder, "MNQ")[3:] == [(Record.CONFIG, 0), (Record.GAP, Reason.ROLL), (Record.DATA, 0)]
         assert records(folder, "MES") == [(Record.CONFIG, 0), (Record.GAP, Reason.STARTING), (Record.DATA, 0)]
         running.process.send_signal(signal.SIGTERM)
         await asyncio.wait_for(reading, 30)
