@@ -127,7 +127,10 @@ async def run(job: Job, lines: Lines) -> None:
             instruments.let_go(lane)
             report({"event": "let_go", "symbol": lane.settings.symbol, "message": str(refusal)})
 
-        said = _report_streaming, let_go
+        def silent(lane: Lane) -> None:
+            instruments.suspect(lane)
+
+        said = _report_streaming, let_go, silent
         feed = Feed(job.settings.feed, hub_url, pool, gateway, router, lanes, page, boottime_ns, *said)
         instruments = Instruments(here, job.generation, gateway, clock, feed, opened)
         feeding = loop.create_task(feed.run())
@@ -136,6 +139,7 @@ async def run(job: Job, lines: Lines) -> None:
             loop.create_task(keep_time(clock, pool, gateway.caches, page)),
             loop.create_task(Control(lines, instruments, report).run()),
             loop.create_task(instruments.follow_fronts(job.settings.feed.roll_check_s)),
+            loop.create_task(instruments.follow_suspects()),
         ]
         if writer is not None:
             venue = job.settings.venue

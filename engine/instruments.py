@@ -65,6 +65,9 @@ class Instruments:
         self._opened = {each.lane.settings.symbol: each for each in opened}
         self._checked: dict[str, tuple[SymbolSettings, Contract]] = {}  # what `check` found and `add` will want
         self._changing = asyncio.Lock()
+        self._asking = asyncio.Lock()  # answers are taken in the order of the questions: an old one would roll back
+        self._silent: asyncio.Queue[Lane] = asyncio.Queue()
+        self._waiting: set[Lane] = set()  # what is in the queue
         self._said: dict[str, str] = {}
 
     async def check(self, settings: SymbolSettings) -> None:
@@ -122,7 +125,25 @@ class Instruments:
             if not fronts:
                 await asyncio.sleep(every_s)
 
+    def suspect(self, lane: Lane) -> None:
+        """An instrument has fallen silent: if it follows the front contract, ask now whether that is another one."""
+        if lane.settings.contract == FRONT and lane not in self._waiting:
+            self._waiting.add(lane)
+            self._silent.put_nowait(lane)
+
+    async def follow_suspects(self) -> None:
+        """For ever: ask for the front contract of those that fell silent, one after the other."""
+        while True:
+            lane = await self._silent.get()
+            self._waiting.discard(lane)
+            await self._follow_front(lane.settings.symbol, lane)
+            await asyncio.sleep(LEAST_PAUSE_S)
+
     async def _follow_front(self, symbol: str, lane: Lane) -> None:
+        async with self._asking:
+            await self._ask_for_front(symbol, lane)
+
+    async def _ask_for_front(self, symbol: str, lane: Lane) -> None:
         try:
             contract = await self._gateway.contract(lane.settings)
             self._refuse_twice(symbol, contract)

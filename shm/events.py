@@ -4,6 +4,9 @@ Each worker writes the events of its book beside it, the supervisor those of the
 here they are merged. Order is that of the wall stamps, among all events that are there at one look: rings are not
 written in step, so an event may still come that is older, by milliseconds, than one that was handed out.
 
+An instrument that is removed does not end it: its `removed` is handed out, and it is followed again when the engine
+carries it again.
+
 One thing no ring can say: that a worker is stopped or the engine dead. By age the reader sees it itself; `Market.watch`
 tells it at once. As an event it shows when somebody is there to write it, with where it began.
 """
@@ -16,6 +19,7 @@ from typing import Any, NamedTuple
 
 from . import layout
 from .broadcast import Broadcast
+from .errors import UnknownSymbol
 from .follow import Follower, boottime_ns
 from .layout import EventKind, Kind, Rows
 from .page import Page, fence
@@ -87,8 +91,8 @@ class Events:
     """
 
     def __init__(self, presence: Presence, follow: Callable[[str], Follower], symbols: Sequence[str] | None) -> None:
-        """`follow` gives an instrument's follower. Raises UnknownSymbol, and FileNotFoundError if the generation ended
-        just now."""
+        """`follow` gives an instrument's follower. Raises UnknownSymbol if one of `symbols` is not there now, and
+        FileNotFoundError if the generation ended just now."""
         self.restarts = 0
         self._presence = presence
         self._follow_symbol = follow
@@ -99,7 +103,7 @@ class Events:
         self._engine = presence.registry.engine
         self._changed = _open(presence, "changed", Kind.CHANGED)
         self._supervisor = _Source(None, _open(presence, "events", Kind.EVENTS))
-        self._books = {symbol: self._source(symbol) for symbol in self._chosen()}
+        self._books = {symbol: self._source(symbol) for symbol in (presence.symbols if symbols is None else symbols)}
 
     @property
     def lost(self) -> int:
@@ -160,9 +164,9 @@ class Events:
         return [self._supervisor, *self._books.values()]
 
     def _chosen(self) -> Sequence[str]:
-        if self._symbols is not None:
-            return self._symbols
-        return [listed.symbol for listed in self._presence.registry.instruments]
+        """Those of the newest registry that are wanted."""
+        listed = self._presence.symbols
+        return listed if self._symbols is None else [symbol for symbol in self._symbols if symbol in listed]
 
     def _source(self, symbol: str) -> _Source:
         follower = self._follow_symbol(symbol)
@@ -181,53 +185,59 @@ class Events:
 
     def _fill(self) -> None:
         found = [event for source in self._sources() for event in source.values(source.ring.take(_ROWS_A_TURN))]
-        found.sort(key=_wall_ns)
-        self._ready.extend(event for event in found if self._wants(event))
         if any(event.kind in _LISTED for event in found):
             self._presence.look(boottime_ns())
-            self._move()
+            found += self._move()
+        found.sort(key=_wall_ns)
+        self._ready.extend(event for event in found if self._wants(event))
 
     def _after_silence(self) -> None:
         """Look whether there is a new generation, and go on with that."""
         now_ns = boottime_ns()
         self._presence.look(now_ns)
         if self._engine != self._presence.registry.engine:
-            self._fill()  # what the old generation wrote until it ended
-            if not self._ready:
-                self._move()
+            found = sorted(self._move(), key=_wall_ns)
+            self._ready.extend(event for event in found if self._wants(event))
         else:
             self._presence.require(now_ns)
 
-    def _move(self) -> None:
-        """Follow the registry: another generation, and the instruments that it lists now."""
+    def _move(self) -> list[Event]:
+        """Follow the registry: another generation, and the instruments that it lists now. What is left of those that
+        are not followed any more."""
+        left: list[Event] = []
         with suppress(FileNotFoundError):  # it ended while we looked; the registry will say what comes next
             if self._engine != self._presence.registry.engine:
                 changed = _open(self._presence, "changed", Kind.CHANGED)
                 supervisor = _Source(None, _open(self._presence, "events", Kind.EVENTS))
-                self._leave(self._supervisor)
+                left += self._leave(self._supervisor)
                 self._changed, self._supervisor = changed, supervisor
                 self._supervisor.ring.next = 0
                 self._engine = self._presence.registry.engine
                 self.restarts += 1
             chosen = self._chosen()
             for symbol in set(self._books) - set(chosen):
-                self._leave(self._books.pop(symbol))
+                left += self._leave(self._books.pop(symbol))
             for symbol in chosen:
-                self._follow(symbol)
+                with suppress(UnknownSymbol):  # a look at the registry on the way: it has just gone
+                    left += self._follow(symbol)
+        return left
 
-    def _follow(self, symbol: str) -> None:
-        """Go on with the mapping of now, from its first event on, if it is another than before."""
+    def _follow(self, symbol: str) -> list[Event]:
+        """Go on with the mapping of now, from its first event on, if it is another than before; what is left there."""
         before = self._books.get(symbol)
         follower = self._follow_symbol(symbol)
         follower.catch_up()
-        if before is None or before.page is not follower.page:
-            if before is not None:
-                self._leave(before)
-            self._books[symbol] = source = _Source(follower, follower.page)
-            source.ring.next = 0
+        if before is not None and before.page is follower.page:
+            return []
+        self._books[symbol] = source = _Source(follower, follower.page)
+        source.ring.next = 0
+        return [] if before is None else self._leave(before)
 
-    def _leave(self, source: _Source) -> None:
+    def _leave(self, source: _Source) -> list[Event]:
+        """All that a ring still holds; what was overwritten in it is counted."""
+        events = list(source.values(source.ring.take(source.ring.left)))
         self._lost_before += source.ring.lost + source.ring.left
+        return events
 
 
 def _wall_ns(event: Event) -> int:

@@ -15,16 +15,20 @@ def boottime_ns() -> int:
     return time.clock_gettime_ns(time.CLOCK_BOOTTIME)
 
 
-def find(presence: Presence, symbol: str) -> Listed:
-    """The instrument as the registry lists it. Raises UnknownSymbol, which offers near names."""
+def find(presence: Presence, symbol: str, *, known_before: bool = False) -> Listed:
+    """The instrument as the registry lists it. Raises UnknownSymbol: it offers near names, or says that one that was
+    `known_before` was removed."""
     listed = presence.registry.instruments
     for each in listed:
         if each.symbol == symbol:
             return each
     symbols = [each.symbol for each in listed]
+    carried = f"it carries {', '.join(symbols) or 'none'}"
+    unknown = f"the engine {presence.name!r} carries no instrument {symbol!r}"
+    if known_before:
+        raise UnknownSymbol(f"{unknown} any more: it was removed; {carried}")
     near = difflib.get_close_matches(symbol.upper(), symbols, n=3, cutoff=0.5)
-    hint = f"did you mean {' or '.join(near)}?" if near else f"it carries {', '.join(symbols) or 'none'}"
-    raise UnknownSymbol(f"the engine {presence.name!r} carries no instrument {symbol!r}: {hint}")
+    raise UnknownSymbol(f"{unknown}: did you mean {' or '.join(near)}?" if near else f"{unknown}: {carried}")
 
 
 class Follower:
@@ -61,7 +65,7 @@ class Follower:
         Raises UnknownSymbol if the engine no longer carries the instrument, LayoutError if its segments are not ours.
         """
         found = self.presence.registry
-        listed = find(self.presence, self.symbol)
+        listed = find(self.presence, self.symbol, known_before=True)
         making = (*found.engine, listed.made)
         if making == self.making:
             return False

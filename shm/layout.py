@@ -275,10 +275,10 @@ STATE = np.dtype(
             "source",
             "since_ns",  # recv_ns of the record that brought this state
             "since_wall_ns",
-            "gap_reason",  # the last gap: 0 if there was none
-            "gap_sequence",
+            "gap_reason",  # of the first gap of the last outage: 0 if there was none
+            "gap_sequence",  # of its last gap
             "gap_wall_ns",
-            "gap_count",  # records known lost in it
+            "gap_count",  # records known lost in all of them
             "venue_ns",  # the venue's stamp of the last applied depth record
             "trade_ns",  # and of the last trade
             "synced",  # 1 after a snapshot was taken
@@ -328,7 +328,11 @@ STATE = np.dtype(
             "edge_wall_ns",
         )
     ]
-    + [("contract", "S64"), ("spare", "<i8", (3,))]
+    + [
+        ("contract", "S64"),
+        ("gap_from_wall_ns", "<i8"),  # data_wall_ns when the last outage had its first gap
+        ("spare", "<i8", (2,)),
+    ]
 )
 
 CELLS = 8

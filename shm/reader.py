@@ -11,7 +11,6 @@ One Market belongs to one thread, or to the tasks of one event loop.
 
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import suppress
 from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
@@ -24,7 +23,7 @@ from . import session as sessions
 from .account import AccountView
 from .account_values import Account
 from .bars import Bars
-from .errors import Overrun, Stale, UnknownSymbol, WriterGone
+from .errors import Overrun, Stale, WriterGone
 from .events import Events
 from .follow import Follower, boottime_ns, find
 from .layout import CELL, CELLS, LEVEL, NO_BOUND, SLOT, Rows, State
@@ -75,8 +74,10 @@ def attach(name: str = "default", *, root: Path | None = None) -> "Market":
     """The engine `name` of this user. `root`: where engines lie, else SHARDBOOK_SHM, else /dev/shm.
 
     Raises NoEngine when none runs, LayoutError when what is there is damaged, foreign or of another layout
-    version, and ValueError for a name that can be none.
+    version, ValueError for a name that can be none, and TypeError for what is no text.
     """
+    if not isinstance(name, str):
+        raise TypeError(f'an engine is attached to by its name, as in attach("default"), and not by {name!r}')
     return Market(Presence(name, root))
 
 
@@ -112,7 +113,10 @@ class Market:
         return symbol in self.symbols
 
     def __getitem__(self, symbol: str) -> "Instrument":
-        """The handle of one instrument, always the same. Raises UnknownSymbol (with near names) and LayoutError."""
+        """The handle of one instrument, always the same. Raises UnknownSymbol (with near names), LayoutError, and
+        TypeError for what is no text."""
+        if not isinstance(symbol, str):
+            raise TypeError(f'an instrument is asked for by its symbol, as in market["MNQ"], and not by {symbol!r}')
         self._presence.require_open()
         handle = self._instruments.get(symbol)
         if handle is None:
@@ -126,19 +130,19 @@ class Market:
         registry = self._presence.registry
         return f"Market({self._presence.name!r}, generation {registry.generation}, {', '.join(self.symbols)})"
 
-    def watch(self, symbols: Sequence[str] | None = None, *, timeout_s: float | None = None) -> Watch:
+    def watch(self, symbols: str | Sequence[str] | None = None, *, timeout_s: float | None = None) -> Watch:
         """Block until something is published and yield a Change for each instrument that changed, for ever.
 
         That a book is no longer live, because its engine or worker has fallen silent, is a change too: `live` says it.
         What changes more often than it is read is seen as one change. All instruments are waited for at once,
-        and all that the engine carries at the time are meant if `symbols` is None. The iterator ends when nothing
-        changed for `timeout_s`. It goes on with a new generation by itself; raises UnknownSymbol if one of `symbols`
-        is carried no more, WriterGone if the engine has ended and none takes its place within 10 s. `async for`
-        awaits instead.
+        and all that the engine carries at the time are meant if `symbols` (one, or several) is None. The iterator ends
+        when nothing changed for `timeout_s`. It goes on with a new generation by itself. An instrument that is removed
+        is seen as one no longer live, and the others go on; it is watched again when the engine carries it again.
+        Raises UnknownSymbol when one of `symbols` is not there at first, or none of them is left; WriterGone if the
+        engine has ended and none takes its place within 10 s. `async for` awaits instead.
         """
-        named = None if symbols is None else [self[symbol]._follower for symbol in symbols]
         try:
-            return Watch(self._presence, self._all_followers if named is None else lambda: named, timeout_s)
+            return Watch(self._presence, self._follower, _several(symbols), timeout_s)
         except FileNotFoundError:
             raise self._ended() from None
 
@@ -162,15 +166,15 @@ class Market:
         """As `wait_account`, awaited: the event loop goes on."""
         return await self._viewed().wait_async(timeout_s)
 
-    def events(self, symbols: Sequence[str] | None = None) -> Events:
+    def events(self, symbols: str | Sequence[str] | None = None) -> Events:
         """What happens to the books and the processes from now on, and `last(n)` of before; see events.py.
 
-        `symbols`: only events of these, and of the engine as a whole; if it is None, of all instruments, also of those
-        that are added later. Raises UnknownSymbol, and WriterGone if the engine ended just now.
+        `symbols`: only events of this one or these, and of the engine as a whole; if it is None, of all instruments,
+        also of those that are added later. Raises UnknownSymbol if one is not there now; later its `removed` is handed
+        out, and the loop goes on. Raises WriterGone if the engine ended just now.
         """
-        chosen = None if symbols is None else tuple(symbols)
         try:
-            return Events(self._presence, lambda symbol: self[symbol]._follower, chosen)
+            return Events(self._presence, self._follower, _several(symbols))
         except FileNotFoundError:
             raise self._ended() from None
 
@@ -196,13 +200,8 @@ class Market:
                     raise self._ended() from None
         return self._account
 
-    def _all_followers(self) -> list[Follower]:
-        """Of every instrument of the newest registry; one that is just being removed or made anew may be left out."""
-        found = []
-        for symbol in self._presence.symbols:
-            with suppress(UnknownSymbol, WriterGone):
-                found.append(self[symbol]._follower)
-        return found
+    def _follower(self, symbol: str) -> Follower:
+        return self[symbol]._follower
 
     def _map(self, symbol: str) -> Follower:
         for _ in range(_MAP_TRIES):
@@ -341,7 +340,7 @@ class Instrument:
         if presence.gone_since_ns is not None and not verdict.live:
             verdict = Verdict("stale", "the engine has ended")
         page = self._follower.page
-        listed = find(presence, self.symbol)
+        listed = find(presence, self.symbol, known_before=True)
         return build(glimpse, verdict, listed, page.generation, page.delivered(), page.latency_counts(), age_ns)
 
     def latency(self) -> Latency:
@@ -471,6 +470,11 @@ class BookView:
         fence()
         begin: int = self._page.words[self._begin]
         return begin == self.published
+
+
+def _several(symbols: str | Sequence[str] | None) -> tuple[str, ...] | None:
+    """One symbol is itself a sequence of texts: its letters are not meant."""
+    return symbols if symbols is None else (symbols,) if isinstance(symbols, str) else tuple(symbols)
 
 
 def _book(symbol: str, bids: bytes, asks: bytes, state: tuple[int, ...], verdict: Verdict, published: int) -> Book:

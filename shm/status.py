@@ -44,7 +44,10 @@ def build(
     names = state.dtype.names or ()
     said = dict(zip(names, state.item(), strict=True))
     scale = glimpse.scale
-    gap = Gap(reason_text(said["gap_reason"]), said["gap_wall_ns"], said["gap_count"]) if said["gap_reason"] else None
+    gap = None
+    if said["gap_reason"]:
+        numbers = said["gap_wall_ns"], said["gap_count"], said["gap_from_wall_ns"]
+        gap = Gap(reason_text(said["gap_reason"]), *numbers)
     traded = said["last_size"] > 0
     return Status(
         symbol=listed.symbol,

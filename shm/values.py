@@ -263,11 +263,12 @@ class Latency(NamedTuple):
 
 
 class Gap(NamedTuple):
-    """The last known hole in the data."""
+    """The last outage that had a hole in its data: all that the engine said from a live book to the next live one."""
 
-    reason: str
-    wall_ns: int  # CLOCK_REALTIME at which the engine said so
+    reason: str  # the first that was said
+    wall_ns: int  # CLOCK_REALTIME at which the engine last said so
     lost: int  # records known lost in it
+    from_wall_ns: int  # where it begins: the last message that was applied before it; 0: there was none
 
 
 class Status(NamedTuple):
@@ -286,7 +287,7 @@ class Status(NamedTuple):
     refused: int
     dropped: int
     quarantined: int
-    resyncs: int
+    resyncs: int  # how often this instrument alone was subscribed again; a reconnect of all is none
     trades: int
     depth_entries: int
     fast_records: int  # decoded by the kernel

@@ -1,11 +1,13 @@
 """One wait on many instruments: whoever changes any of them bumps one word, and that is what is slept on."""
 
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from . import page as pages
-from .follow import Follower, boottime_ns
+from .errors import UnknownSymbol, WriterGone
+from .follow import Follower, boottime_ns, find
 from .layout import QUOTE_COUNT, TAPE_COUNT, Kind
 from .page import CONTROL, Page, fence
 from .presence import Presence
@@ -21,11 +23,20 @@ _LOOK_EVERY_NS = MAX_SLEEP_NS  # others may keep this busy while one instrument 
 class Watch:
     """A Change for each instrument that changed since this was made; see `Market.watch`. `for` and `async for`."""
 
-    def __init__(self, presence: Presence, chosen: Callable[[], Sequence[Follower]], timeout_s: float | None) -> None:
-        """`chosen`: whom to watch, by the newest registry. Raises FileNotFoundError if it ended just now."""
+    def __init__(
+        self,
+        presence: Presence,
+        follow: Callable[[str], Follower],
+        symbols: Sequence[str] | None,
+        timeout_s: float | None,
+    ) -> None:
+        """`follow` gives an instrument's follower. Raises UnknownSymbol if one of `symbols` is not there now, and
+        FileNotFoundError if the generation ended just now."""
         self._presence = presence
-        self._chosen = chosen
-        self._followers = chosen()
+        self._follow_symbol = follow
+        self._symbols = symbols
+        self._followers = self._chosen() if symbols is None else [follow(symbol) for symbol in symbols]
+        self._gone: deque[Change] = deque()  # last words on those that are watched no more
         self._timeout_s = timeout_s
         self._now_ns = boottime_ns()  # when the present round began
         self._before: dict[str, Change | None] = {
@@ -90,7 +101,19 @@ class Watch:
             change = self._go_on()
         return change
 
+    def _chosen(self) -> list[Follower]:
+        """Whom to watch by the newest registry; one that is just being removed or made anew may be left out."""
+        listed = self._presence.symbols
+        found = []
+        for symbol in listed if self._symbols is None else self._symbols:
+            if symbol in listed:
+                with suppress(UnknownSymbol, WriterGone):
+                    found.append(self._follow_symbol(symbol))
+        return found
+
     def _go_on(self) -> Change | None:
+        if self._gone:
+            return self._gone.popleft()
         while self._place < len(self._followers):
             follower = self._followers[self._place]
             self._place += 1
@@ -112,11 +135,19 @@ class Watch:
         """Look whether there is a new generation, or an instrument came, went or was made anew, and go on with that."""
         self._looked_ns = now_ns = boottime_ns()
         self._presence.look(now_ns)
-        self._followers = self._chosen()
-        self._before = {each.symbol: self._before.get(each.symbol) for each in self._followers}
+        before, self._followers = self._followers, self._chosen()
+        kept = {each.symbol for each in self._followers}
+        for each in before:
+            said = self._before[each.symbol]
+            if each.symbol not in kept and said is not None and said.live:
+                self._gone.append(said._replace(live=False))
+        self._before = {symbol: self._before.get(symbol) for symbol in kept}
         self._place = len(self._followers)
         for follower in self._followers:
-            follower.catch_up()
+            with suppress(UnknownSymbol):  # a look at the registry on the way: it has just gone
+                follower.catch_up()
+        if self._symbols and not self._followers and not self._gone:
+            find(self._presence, self._symbols[0], known_before=True)
         self._presence.require(now_ns)
         if self._engine != self._presence.registry.engine:
             with suppress(FileNotFoundError):  # it ended while we looked; the registry will say what comes next

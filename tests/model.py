@@ -301,10 +301,20 @@ class Happening(NamedTuple):
     lost: int = 0  # records known lost, of a gap
 
 
+class Outage(NamedTuple):
+    """The last time that a book had gaps, from the first of them until it was live again."""
+
+    why: str  # of the first gap
+    begin: int  # the last message before it
+    end: int  # the last gap
+    lost: int  # records known lost, of all of them
+
+
 @dataclass
 class Chronicle:
     """What befell a book, told of its records one by one, by their numbers."""
 
+    outage: Outage | None = None
     happened: list[Happening] = field(default_factory=list)
     applied: int = 0  # the last message that was applied
     turned: int = 0  # the record with which the book became live, or ceased to be
@@ -318,6 +328,9 @@ class Chronicle:
 
     def gap(self, number: int, why: str, lost: int, live: bool) -> None:
         """A gap record. The feed's first words are no gap, and to wait for a snapshot is a resync."""
+        goes_on = not self.live and self.outage is not None and self.outage.end >= self.turned
+        begun = self.outage if goes_on and self.outage else Outage(why, self.applied, number, 0)
+        self.outage = begun._replace(end=number, lost=begun.lost + lost)
         waiting = why in ("reconnected", "resubscribed")
         if lost or not (waiting or why == "starting"):
             self.happened.append(Happening("gap", self.applied, number, lost))

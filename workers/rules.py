@@ -292,10 +292,15 @@ def apply_quote(state: Rows, rows: Rows, n: int) -> None:
 def apply_gap(state: Rows, reason: int, count: int, dropped: int) -> None:
     """The stream is not whole: all but an engine pause need a snapshot; drops ask for it themselves."""
     s = state[0]
-    s.gap_reason = reason
+    # Until the book is live again all gaps are one outage, of the first one's reason: later ones say what is awaited.
+    goes_on = s.state != _LIVE and s.gap_reason != _NONE and s.gap_sequence >= s.edge_sequence
+    if not goes_on:
+        s.gap_reason = reason
+        s.gap_from_wall_ns = s.data_wall_ns
+        s.gap_count = 0
     s.gap_sequence = s.sequence
     s.gap_wall_ns = s.wall_ns
-    s.gap_count = count
+    s.gap_count += count
     s.dropped = dropped
     if reason == _PAUSED and count == 0:
         s.paused = 1

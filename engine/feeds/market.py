@@ -52,9 +52,10 @@ class Feed:
         now_ns: Callable[[], int],
         on_streaming: Callable[[], None],
         on_refused: Callable[[Lane, VenueRefusal], None],
+        on_silent: Callable[[Lane], None],
     ) -> None:
         """`now_ns` is CLOCK_BOOTTIME; `on_streaming` is called whenever all is subscribed; `on_refused` when a lane
-        was let go of because the venue refuses it by now."""
+        was let go of because the venue refuses it by now; `on_silent` when the venue is asked why a lane is silent."""
         self._settings = settings
         self._hub_url = hub_url
         self._pool = pool
@@ -77,7 +78,7 @@ class Feed:
         self._pulse = Pulse(settings.socket_silence_ms, settings.ping_interval_ms)
         self._roster = Roster(lanes, router)
         self._subscriptions = Subscriptions(settings, self._roster, page, gateway.shown)
-        self._probes = Probes(settings, gateway, self._roster, page, self._pulse)
+        self._probes = Probes(settings, gateway, self._roster, page, self._pulse, on_silent)
         self._stream = Stream(router, page, self._subscriptions.take)
         self._socket: HubSocket | None = None
         self._early: Sequence[bytes] = ()
@@ -285,7 +286,7 @@ class Feed:
         self._roster.remove(lane)
 
     async def roll(self, lane: Lane, contract: Contract) -> None:
-        """Go on with another contract: the old one's messages end, then a gap, then the new one's contract and data."""
+        """Go on with another contract: the old one's messages end, then its own configuration, a gap, and data."""
         await self._subscriptions.leave(lane)
         self._probes.forget(lane)
         self._roster.roll(lane, contract)

@@ -3,7 +3,7 @@
 import asyncio
 import logging
 import time
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from ..config import FeedSettings
@@ -24,11 +24,21 @@ _log = logging.getLogger(__name__)
 class Probes:
     """What is known of the silences of a feed. For each connection `reconnect`, then `listen` at each poll."""
 
-    def __init__(self, settings: FeedSettings, gateway: Gateway, roster: Roster, page: Page, pulse: Pulse) -> None:
+    def __init__(
+        self,
+        settings: FeedSettings,
+        gateway: Gateway,
+        roster: Roster,
+        page: Page,
+        pulse: Pulse,
+        on_silent: Callable[[Lane], None],
+    ) -> None:
+        """`on_silent` is called with each look: perhaps it is silent because another contract is the front one now."""
         self._gateway = gateway
         self._roster = roster
         self._page = page
         self._pulse = pulse
+        self._on_silent = on_silent
         self._silence: Silence[Lane] = Silence(settings.probe_after_ms * _MS)
         self._looks: asyncio.Queue[Look[Lane]] = asyncio.Queue()  # at most one, see Silence.poll
 
@@ -68,6 +78,7 @@ class Probes:
                 self._silence.answer(look, self._pulse.own_ns, None)
                 continue
             self._page.add("probes")
+            self._on_silent(look.key)
             bar = None
             try:
                 async with asyncio.timeout(PROBE_TIMEOUT_S):

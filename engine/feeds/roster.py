@@ -50,14 +50,18 @@ class Roster:
         _log.info("%s is %s (%s)", lane.settings.symbol, contract.contract_id, contract.name)
 
     def roll(self, lane: Lane, contract: Contract) -> None:
-        """Another contract's messages go down the lane, behind a gap and that contract's configuration."""
+        """Another contract's messages go down the lane, behind its configuration and a gap.
+
+        In this order, so that the roll is said before what comes of it; a ring too full for the configuration gets the
+        gap first, and believes nothing until both are there.
+        """
         before = self._contracts[lane]
         _log.info("%s rolls from %s to %s", lane.settings.symbol, before.contract_id, contract.contract_id)
         self._contracts[lane] = contract
         self._router.rename(lane, _keys(contract))
-        lane.say(Reason.ROLL)
         self._unconfigured = [*(each for each in self._unconfigured if each is not lane), lane]
         self.configure()
+        lane.say(Reason.ROLL)
 
     def remove(self, lane: Lane) -> None:
         """Nothing goes down the lane any more, and its ring says so."""

@@ -13,7 +13,7 @@ gets no messages then looks as a quiet one does. Two things tell them apart:
   stream is frozen. This needs no clock; ours is used in one direction only: a bar of the second of the last message,
   or of an earlier one, proves nothing, because a venue may be late in making its bars.
 
-No change between two answers is *quiet*: the instrument is vouched for, and is asked again after a pause that
+No change between two answers is *quiet*: that instrument is vouched for, no other, and is asked again after a pause that
 doubles. So a quiet one stays live for as long as the venue answers that it is. No answer proves nothing either way:
 then the plain limit of resync.py stands. Only when the whole stream is silent against its habit and REST has gone
 silent with it, the way to the venue is taken for cut, once: until REST has answered again.
@@ -33,7 +33,7 @@ PAIR_PAUSE_NS: Final = 2 * SECOND_NS // 5  # between the first two answers: a bu
 MAX_PAUSE_NS: Final = 15 * SECOND_NS  # between later ones
 LOOKS: Final = Limit(20, 30.0)  # of the 30 that budget.py allows for bars: others may want some too
 LATER_LOOKS: Final = Limit(12, 30.0)  # the part of them for who was found quiet: a new suspicion finds room
-BUSIEST: Final = 3  # of a stream that is silent as a whole so many instruments are asked for, in turn
+BUSIEST: Final = 3  # of a stream that is silent as a whole so many instruments are asked for first, in turn
 UNANSWERED: Final = 2  # looks in a row, until REST counts as silent
 
 Key = TypeVar("Key", bound=Hashable)
@@ -150,8 +150,7 @@ class Silence(Generic[Key]):
         elif bar == before:
             doubt.quiet += 1
             doubt.unsure = 0
-            for other in self._streams.values() if self._all_suspected else (stream,):
-                other.vouched = True
+            stream.vouched = True
         elif bar.start_s > stream.spoke_s:
             doubt.proven_ns = now_ns
         else:
@@ -219,7 +218,7 @@ class Silence(Generic[Key]):
             return None
         now_s = now_ns / SECOND_NS
         due: list[tuple[int, int, int, Key, Doubt]] = []
-        for key in self._busiest() if self._all_suspected else self._doubtful(heard):
+        for key in self._silent_together() if self._all_suspected else self._doubtful(heard):
             doubt = self._streams[key].doubt or Doubt()
             if now_ns >= doubt.due_ns and doubt.proven_ns is None:
                 due.append((doubt.quiet + doubt.unsure, doubt.due_ns, len(due), key, doubt))
@@ -250,6 +249,14 @@ class Silence(Generic[Key]):
             is_near_limit = rhythm.silent_ns >= heard[key].max_silence_ns // 2
             if stream.doubt is not None or is_near_limit or _is_beyond(rhythm, missed, self._floor_ns):
                 yield key
+
+    def _silent_together(self) -> list[Key]:
+        """The busiest, and once the venue calls these quiet all others too: nobody is vouched for by another's bar."""
+        busiest = self._busiest()
+        doubts = [self._streams[key].doubt for key in busiest]
+        if not all(doubt is not None and doubt.quiet for doubt in doubts):
+            return busiest
+        return [*busiest, *(key for key in self._streams if key not in busiest)]
 
     def _busiest(self) -> list[Key]:
         known = [key for key, stream in self._streams.items() if stream.rhythm.rate > 0]

@@ -125,7 +125,7 @@ async def _engine_s(url: str, go: socket.socket, rings: list[Words], count: int)
     streaming = asyncio.Event()
     async with HttpPool(HttpSettings()) as pool:
         gateway = NoGateway(pool, url, Credentials("bench", "none"), time.time)
-        said = streaming.set, lambda lane, refusal: None
+        said = streaming.set, lambda lane, refusal: None, lambda lane: None
         feed = Feed(FeedSettings(), url, pool, gateway, router, lanes, page, _boottime_ns, *said)
         running = loop.create_task(feed.run())
         await streaming.wait()

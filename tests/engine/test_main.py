@@ -294,12 +294,40 @@ def test_a_front_contract_is_followed(shm_root: Path, engine_name: str) -> None:
         venue.contracts[0] = {"id": "CON.F.US.MNQ.H27", "name": "MNQH7", "tickSize": 0.25, "activeContract": True}
         await until(lambda: (Record.GAP, Reason.ROLL) in records(folder, "MNQ"), "the roll", 60)
         await until(lambda: records(folder, "MNQ")[-1] == (Record.DATA, 0), "the next contract's snapshot", 60)
-        assert records(folder, "MNQ")[3:] == [(Record.GAP, Reason.ROLL), (Record.CONFIG, 0), (Record.DATA, 0)]
+        assert records(folder, "MNQ")[3:] == [(Record.CONFIG, 0), (Record.GAP, Reason.ROLL), (Record.DATA, 0)]
         assert records(folder, "MES") == [(Record.CONFIG, 0), (Record.GAP, Reason.STARTING), (Record.DATA, 0)]
         running.process.send_signal(signal.SIGTERM)
         await asyncio.wait_for(reading, 30)
         assert await running.process.wait() == 0
         assert "MNQ rolls from CON.F.US.MNQ.Z26 to CON.F.US.MNQ.H27" in running.log
+
+    with_venue(play)
+
+
+def test_a_front_contract_that_falls_silent_is_asked_for_at_once(shm_root: Path, engine_name: str) -> None:
+    """The regular question would come in a day."""
+    folder = make_segments(engine_name)
+    trade = b'{"type":1,"target":"GatewayTrade","arguments":["%s",[]]}\x1e'
+
+    async def play(venue: FakeVenue) -> None:
+        settings = settings_at(venue)
+        settings = replace(settings, feed=replace(settings.feed, roll_check_s=86_400, probe_after_ms=100))
+        running, reading = await start({**job(venue, folder), "settings": settings.to_json()})
+        await until(lambda: (Record.DATA, 0) in records(folder, "MES"), "snapshots", 60)
+        old, mes = (trade % str(each["id"]).encode() for each in venue.contracts[:2])
+        for _ in range(60):
+            await venue.send(old + mes)
+            await asyncio.sleep(0.025)
+        next_one = {"id": "CON.F.US.MNQ.H27", "name": "MNQH7", "tickSize": 0.25, "activeContract": True}
+        venue.contracts = [venue.contracts[0] | {"activeContract": False}, next_one, *venue.contracts[1:]]
+        for _ in range(800):
+            if (Record.GAP, Reason.ROLL) in records(folder, "MNQ"):
+                break
+            await venue.send(mes)
+            await asyncio.sleep(0.025)
+        assert (Record.GAP, Reason.ROLL) in records(folder, "MNQ")
+        running.process.send_signal(signal.SIGTERM)
+        await asyncio.wait_for(reading, 30)
 
     with_venue(play)
 

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+import shm.events
 from shm import Event, Market, UnknownSymbol, WriterGone, attach, presence
 from shm.layout import EVENT_INTENT, EventKind, Reason
 from tests.shm.plain_writer import EVENT_ROWS, PlainEngine
@@ -93,6 +94,15 @@ def test_only_those_asked_for_and_the_engines_own_are_seen(engine: PlainEngine, 
     assert [event.symbol for event in events.last(9)] == ["MES", ""]
     with pytest.raises(UnknownSymbol, match="MES"):
         market.events(["MEX"])
+
+
+def test_one_symbol_may_be_given_as_it_is(engine: PlainEngine, market: Market) -> None:
+    events = market.events("MES")
+    _gap(engine, "MNQ", 1)
+    _gap(engine, "MES", 2)
+    assert next(events).symbol == "MES"
+    with pytest.raises(UnknownSymbol, match="MES"):
+        market.events("MEX")
 
 
 @pytest.mark.parametrize("extra", [0, 1, 7])
@@ -185,6 +195,59 @@ def test_an_instrument_that_is_added_is_followed_at_once(engine: PlainEngine, ma
         engine.log.say(EventKind.REMOVED, "MES")
         assert next(events).kind == "removed"
         assert [event.symbol for event in events.last(9)] == ["MES", "MES"]  # both of the supervisor's
+
+
+def test_one_of_those_named_that_is_removed_says_so_and_the_others_go_on(engine: PlainEngine, market: Market) -> None:
+    """And it is followed again, from the first event on, when the engine carries it again."""
+    events = market.events(["MNQ", "MES"])
+    _gap(engine, "MES", 1)
+    engine.register(["MNQ"])
+    engine.log.say(EventKind.REMOVED, "MES")
+    _gap(engine, "MNQ", 2)
+    found = [next(events) for _ in range(3)]
+    assert [(event.symbol, event.kind) for event in found] == [("MES", "gap"), ("MNQ", "gap"), ("MES", "removed")]
+    _gap(engine, "MNQ", 3)
+    assert next(events).wall_ns == 3 * SECOND
+    assert [event.kind for event in events.last(2)] == ["gap", "removed"]
+    engine.make("MES")
+    _gap(engine, "MES", 4)
+    engine.register(["MNQ", "MES"])
+    engine.log.say(EventKind.ADDED, "MES")
+    assert next(events).kind == "added"
+    again = next(events)
+    assert (again.symbol, again.wall_ns, events.lost) == ("MES", 4 * SECOND, 0)
+
+
+def test_one_that_a_new_generation_leaves_out_does_not_end_the_others(engine: PlainEngine, market: Market) -> None:
+    events = market.events(["MNQ", "MES"])
+    engine.start(["MES"])
+    _gap(engine, "MES", 1)
+    assert (next(events).symbol, events.restarts) == ("MES", 1)
+
+
+@pytest.mark.parametrize("way", ["removed", "made anew", "a new generation"])
+def test_all_that_is_there_is_read_before_a_ring_is_left(
+    engine: PlainEngine, market: Market, way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """More than is taken in one turn; what can still be read is not counted lost."""
+    monkeypatch.setattr(shm.events, "_ROWS_A_TURN", 4)
+    events = market.events(["MNQ", "MES"] if way == "removed" else None)
+    count = EVENT_ROWS
+    for n in range(count):
+        _gap(engine, "MES", n)
+    if way == "removed":
+        engine.register(["MNQ"])
+        engine.log.say(EventKind.REMOVED, "MES")
+    elif way == "made anew":
+        engine.make("MES")
+        engine.register(["MNQ", "MES"])
+        engine.log.say(EventKind.CHANGED, "MES")
+    else:
+        engine.start(["MNQ", "MES"])
+        engine.log.say(EventKind.PARKED, "MES")
+    found = [next(events) for _ in range(count + 1)]
+    assert [event.wall_ns // SECOND for event in found[:count]] == list(range(count))
+    assert events.lost == 0
 
 
 def test_it_raises_when_the_engine_is_gone_for_good(

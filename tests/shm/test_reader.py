@@ -315,6 +315,14 @@ def test_the_instruments_of_a_market(market: Market) -> None:
     assert repr(market) == "Market('default', generation 1, MNQ, MES, MGC)"
 
 
+@pytest.mark.parametrize("asked", [3, None, ["MNQ", "MES"]])
+def test_what_is_no_text_is_refused_with_a_sentence(engine: PlainEngine, market: Market, asked: object) -> None:
+    with pytest.raises(TypeError, match="by its symbol"):
+        market[asked]  # type: ignore[index]
+    with pytest.raises(TypeError, match="by its name"):
+        attach(asked, root=engine.root)  # type: ignore[arg-type]
+
+
 @pytest.mark.parametrize(
     ("asked", "offered"), [("MNK", "MNQ"), ("mes", "MES"), ("GC", "MGC"), ("ZZZZ", "MNQ, MES, MGC")]
 )

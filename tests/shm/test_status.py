@@ -17,7 +17,7 @@ def test_a_status_says_everything(engine: PlainEngine, writer: PlainWriter, mnq:
         BIDS, ASKS,
         applied=9, refused=1, dropped=2, quarantined=3, resyncs=4, trades=5, depth_entries=6, fast_records=7,
         slow_records=8, ignored_entries=10, unknown_entries=11, venue_ns=12, lag_ns=13, since_ns=14,
-        gap_reason=Reason.DROPPED, gap_wall_ns=16, gap_count=17, last_price=86402, last_size=3,
+        gap_reason=Reason.DROPPED, gap_wall_ns=16, gap_count=17, gap_from_wall_ns=18, last_price=86402, last_size=3,
     )  # fmt: skip
     status = mnq.status()
     assert (status.symbol, status.contract, status.source) == ("MNQ", "CON.F.US.MNQ.Z26", "venue")
@@ -29,7 +29,7 @@ def test_a_status_says_everything(engine: PlainEngine, writer: PlainWriter, mnq:
     assert (status.ignored_entries, status.unknown_entries) == (10, 11)
     assert (status.venue_ns, status.lag_ns, status.published, status.generation) == (12, 13, number, 1)
     assert (status.last_price, status.last_size) == (21600.5, 3.0)
-    assert status.last_gap == ("records were dropped: the worker was too slow", 16, 17)
+    assert status.last_gap == ("records were dropped: the worker was too slow", 16, 17, 18)
     assert status.through_ns == writer.control[layout.THROUGH_NS]
     assert 0 <= status.age_ns <= boottime_ns() - status.through_ns
     assert status.latency_p50_ns == 1280  # step 40 counts [1024, 1280) ns

@@ -140,11 +140,33 @@ def test_a_wait_ends_when_the_book_falls_silent(engine: PlainEngine, market: Mar
     assert asyncio.run(mnq.wait_async(20.0))
 
 
-def test_an_instrument_that_is_gone_from_the_new_generation_raises(engine: PlainEngine, market: Market) -> None:
-    changes = market.watch(["MNQ", "MES"])
-    engine.start(["MES"])
-    with pytest.raises(UnknownSymbol, match="MNQ"):
+def test_one_that_is_gone_says_so_and_the_others_go_on(engine: PlainEngine, market: Market) -> None:
+    changes = market.watch(["MNQ", "MES"], timeout_s=20.0)
+    engine.writers["MNQ"].publish([(1, 1)], [(2, 1)])
+    assert next(changes) == Change("MNQ", 1, 0, 0, 1, True)
+    engine.register(["MES"])
+    assert next(changes) == Change("MNQ", 1, 0, 0, 1, False)
+    engine.writers["MES"].publish([(1, 1)], [(2, 1)])
+    assert next(changes) == Change("MES", 1, 0, 0, 1, True)
+    engine.register(["MES", "MNQ"])
+    assert next(changes).symbol == "MNQ"  # it is carried again
+
+
+def test_it_raises_when_none_of_those_asked_for_is_left(engine: PlainEngine, market: Market) -> None:
+    changes = market.watch(["MNQ", "MES"], timeout_s=20.0)
+    engine.writers["MNQ"].publish([(1, 1)], [(2, 1)])
+    assert next(changes).live
+    engine.register(["MGC"])
+    assert next(changes) == Change("MNQ", 1, 0, 0, 1, False)
+    with pytest.raises(UnknownSymbol, match="'MNQ' any more: it was removed"):
         next(changes)
+
+
+def test_one_symbol_may_be_given_as_it_is(engine: PlainEngine, market: Market) -> None:
+    changes = market.watch("MNQ", timeout_s=20.0)
+    engine.writers["MES"].publish([(1, 1)], [(2, 1)])
+    engine.writers["MNQ"].publish([(1, 1)], [(2, 1)])
+    assert next(changes).symbol == "MNQ"
 
 
 def test_a_registry_of_another_layout_raises(engine: PlainEngine, market: Market) -> None:

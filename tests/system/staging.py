@@ -21,6 +21,7 @@ from tests.system.running import Running, all_live, is_exact, running, wait_live
 from tests.waiting import wait_for
 
 LOOK_EVERY_S = 0.0005
+NEWEST_EVENTS = 64  # looked at each time
 BACK_LIMIT_S = 30.0
 COMPARED = 20  # looks at every book, after each fault
 SILENCE_MS = 2000
@@ -72,7 +73,7 @@ def staged(symbols: Sequence[str], rate_entries_per_s: int, ring_mib: int) -> It
 
 class Watch(threading.Thread):
     """Looks at the status of every instrument all the time. `seen`: by symbol, states and reasons, each change once;
-    `gaps`: the reason of each new gap."""
+    `gaps`: the reason of each new gap, or wait for a snapshot."""
 
     def __init__(self, market: Market) -> None:
         super().__init__(daemon=True)
@@ -80,19 +81,20 @@ class Watch(threading.Thread):
         self.gaps: dict[str, list[str]] = {symbol: [] for symbol in market.symbols}
         self._market = market
         self._ended = threading.Event()
-        self._first = {symbol: market[symbol].status() for symbol in market.symbols}
+        self._events = market.events()
+        self._known = {(event.symbol, event.sequence) for event in self._events.last(NEWEST_EVENTS)}
 
     def run(self) -> None:
-        last_gap = {symbol: status.last_gap for symbol, status in self._first.items()}
         while not self._ended.wait(LOOK_EVERY_S):
             for symbol in self.seen:
                 status = self._market[symbol].status()
                 said = (status.state, status.reason)
                 if self.seen[symbol][-1:] != [said]:
                     self.seen[symbol].append(said)
-                if status.last_gap is not None and status.last_gap != last_gap[symbol]:
-                    last_gap[symbol] = status.last_gap
-                    self.gaps[symbol].append(status.last_gap.reason)
+            for event in self._events.last(NEWEST_EVENTS):
+                if event.kind in ("gap", "resync") and (event.symbol, event.sequence) not in self._known:
+                    self._known.add((event.symbol, event.sequence))
+                    self.gaps[event.symbol].append(event.reason)
 
     def end(self) -> None:
         self._ended.set()

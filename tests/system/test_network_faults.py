@@ -29,6 +29,7 @@ from tests.waiting import wait_for
 RECONNECTS = int(os.environ.get("SHARDBOOK_RECONNECTS", "14"))
 SYMBOLS = ("ES", "MNQ")
 LIMIT_S = 30.0
+NEWEST_EVENTS = 256  # looked at each time
 QUIET_LOOKS = 60  # at the same counts: then the sockets are empty too
 SILENCE_MS = 800
 LAG_MS = 400
@@ -62,18 +63,18 @@ class Watcher:
         self.gaps: dict[str, list[tuple[int, str]]] = {symbol: [] for symbol in SYMBOLS}
         self.passed: dict[str, list[int]] = {symbol: [int(State.LIVE)] for symbol in SYMBOLS}
         self._quotes = {symbol: market[symbol].quotes() for symbol in SYMBOLS}
-        self._began = {symbol: market[symbol].status().last_gap for symbol in SYMBOLS}
+        self._events = market.events(SYMBOLS)
+        self._known = {(event.symbol, event.sequence) for event in self._events.last(NEWEST_EVENTS)}
 
     def look(self) -> None:
-        """Note what is new: the newest gap, and every change of state, of which a row of the quotes tells."""
+        """Note what is new: every gap, and every change of state, of which a row of the quotes tells."""
         self.judge.sample()
         self.judge.follow()
+        for event in self._events.last(NEWEST_EVENTS):
+            if event.kind in ("gap", "resync") and (event.symbol, event.sequence) not in self._known:
+                self._known.add((event.symbol, event.sequence))
+                self.gaps[event.symbol].append((event.wall_ns, event.reason))
         for symbol in SYMBOLS:
-            gap = self.market[symbol].status().last_gap
-            if gap is not None and gap != self._began[symbol]:
-                seen = (gap.wall_ns, gap.reason)
-                if seen not in self.gaps[symbol][-1:]:
-                    self.gaps[symbol].append(seen)
             passed = self.passed[symbol]
             for state in self._quotes[symbol].read()["state"].tolist():
                 if state != passed[-1]:

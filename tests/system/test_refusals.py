@@ -172,11 +172,11 @@ def test_simulator_whose_address_nobody_reads(left_nothing: Path, tmp_path: Path
     assert (done.returncode, is_one_sentence(done.stderr)) == (1, True), done.stderr
 
 
-@pytest.mark.parametrize("only", [(), ("--simulator-only",)], ids=["engine", "simulator only"])
+@pytest.mark.parametrize("only", [("--json",), ("--simulator-only",)], ids=["engine", "simulator only"])
 def test_port_in_use(left_nothing: Path, engine_name: str, tmp_path: Path, only: tuple[str, ...]) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         port = server.getsockname()[1]
-        status, said = launch("--json", "--name", engine_name, "--port", str(port), "--data", str(tmp_path), *only)
+        status, said = launch("--name", engine_name, "--port", str(port), "--data", str(tmp_path), *only)
     assert (status, is_one_sentence(said)) == (1, True), said
     assert f"127.0.0.1:{port}" in said
     assert "another port" in said

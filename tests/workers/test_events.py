@@ -23,6 +23,7 @@ GAPS = {
     Reason.RECONNECTED: "reconnected",
     Reason.RESYNC: "resubscribed",
     Reason.STARTING: "starting",
+    Reason.ENGINE_PAUSED: "paused",
 }
 
 
@@ -83,6 +84,18 @@ class Told:
         for each in self.rigs:
             each.engine.clock()
 
+    def outage_of(self, pair: Rig) -> None:
+        """What the state says of the last outage. When it began is known from the events that begin there."""
+        outage, state = self.chronicle.outage, pair.memory.state[0]
+        if outage is None:
+            assert state["gap_reason"] == 0
+            return
+        assert GAPS[Reason(state["gap_reason"])] == outage.why
+        assert (state["gap_sequence"], state["gap_count"]) == (outage.end, outage.lost)
+        begins = (EventKind.GAP, EventKind.RESYNC, EventKind.ROLL)
+        known = {int(row["from_sequence"]): row["from_wall_ns"] for row in pair.memory.events if row["kind"] in begins}
+        assert state["gap_from_wall_ns"] == known.get(outage.begin, state["gap_from_wall_ns"])
+
     @property
     def expected(self) -> list[tuple[str, int, int, int]]:
         return [tuple(happened) for happened in self.chronicle.happened]  # type: ignore[misc]
@@ -92,7 +105,7 @@ def tell_anything(told: Told, rng: random.Random, n: int) -> None:
     dice = rng.random()
     contract = told.contract
     if dice < 0.06:
-        told.gap(rng.choice(list(GAPS)))
+        told.gap(rng.choice([reason for reason in GAPS if reason is not Reason.ENGINE_PAUSED]))
     elif dice < 0.09:
         told.pause(n)
     elif dice < 0.11:
@@ -126,6 +139,7 @@ def test_every_record_gives_the_events_the_model_has(turn: int) -> None:
         tell_anything(told, rng, n)
         if rng.random() < 0.5:
             whole.drain()
+            told.outage_of(whole)
             broken.engine.publish()
             for _ in range(rng.randrange(4)):
                 if (code := pump.pump(broken.memory)) not in (pump.IDLE, pump.MORE):
@@ -137,6 +151,29 @@ def test_every_record_gives_the_events_the_model_has(turn: int) -> None:
     assert whole.events() == told.expected
     assert broken.events() == told.expected
     assert len(told.expected) > 100
+    told.outage_of(whole)
+    told.outage_of(broken)
+
+
+def test_an_outage_keeps_its_first_cause_and_where_it_began_until_the_book_is_live() -> None:
+    """An engine that is killed: its successor says so, and then that it waits for a snapshot."""
+    pair = Rig()
+    pair.configure()
+    for turn in (1, 2):
+        pair.send(snapshot(5, 5, n=turn))
+        pair.drain()
+        begun = pair.state["data_wall_ns"]
+        for reason in (Reason.ENGINE_RESTART, Reason.RECONNECTED, Reason.RESYNC):
+            pair.engine.gap(reason)
+            pair.drain()
+            assert pair.state["gap_reason"] == Reason.ENGINE_RESTART
+            assert pair.state["gap_from_wall_ns"] == begun > 0
+            assert pair.state["gap_wall_ns"] == pair.state["wall_ns"]
+    pair.send(snapshot(5, 5, n=3))
+    pair.send(depth([(2, 21005.0, 3)], 4))  # crossed: no gap, but the gap behind it begins another outage
+    pair.engine.gap(Reason.RESYNC)
+    pair.drain()
+    assert pair.state["gap_reason"] == Reason.RESYNC
 
 
 def test_drops_are_gaps_with_their_counts() -> None:
@@ -153,6 +190,7 @@ def test_drops_are_gaps_with_their_counts() -> None:
     assert stale[:3] == ("stale", live, first[2])
     assert {kind for kind, *_ in others} == {"gap"}
     assert first[3] + sum(lost for *_, lost in others) == sent.count(False)
+    assert (pair.state["gap_reason"], pair.state["gap_count"]) == (Reason.DROPPED, sent.count(False))
 
 
 def test_a_record_set_aside_is_a_gap_of_one(tmp_path: Path) -> None:

@@ -45,7 +45,16 @@ UNSYNCS = (
 )
 # What two workers fed the same through other paths may differ in: clocks, counts of paths, and how long the text was.
 CLOCKS = {"position", "recv_ns", "wall_ns", "since_ns", "since_wall_ns", "fast_records", "slow_records"} | {
-    *("lag_ns", "lag_min_ns", "lag_prior_ns", "lag_window_ns", "gap_wall_ns", "data_wall_ns", "edge_wall_ns"),
+    *(
+        "lag_ns",
+        "lag_min_ns",
+        "lag_prior_ns",
+        "lag_window_ns",
+        "gap_wall_ns",
+        "gap_from_wall_ns",
+        "data_wall_ns",
+        "edge_wall_ns",
+    ),
 }
 
 

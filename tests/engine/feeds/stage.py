@@ -31,6 +31,7 @@ class Stage:
         self.gateway = Gateway(pool, venue.api_url, Credentials("me", key), time.time)
         self.streams = 0
         self.refused: list[tuple[Lane, VenueRefusal]] = []
+        self.silent: list[Lane] = []  # at each look
         lanes = [Lane(SymbolSettings(name, **symbol), ring) for name, ring in self.rings.items()]
         router = Router(projectx.KEY_PLACE, asyncio.get_running_loop().call_soon, time.monotonic_ns, lambda now: None)
         self.feed = Feed(
@@ -44,6 +45,7 @@ class Stage:
             time.monotonic_ns,
             self._streaming,
             self._refused,
+            self.silent.append,
         )
         self.task: asyncio.Task[None] | None = None
 

@@ -81,6 +81,7 @@ def test_one_that_is_quiet_beyond_every_limit_stays_live() -> None:
 
     stage = play(scene, settings=WARY, max_venue_lag_ms=50, max_silence_ms=1500)
     assert stage.page.read("probes") >= 5
+    assert [lane.settings.symbol for lane in stage.silent] == ["MNQ"] * stage.page.read("probes")
     assert stage.mnq.gaps == [Reason.STARTING, Reason.CLOSED]
 
 

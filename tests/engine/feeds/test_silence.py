@@ -321,6 +321,20 @@ def test_who_is_vouched_for_is_so_until_it_speaks() -> None:
     assert not talk.silence.vouches("ES")
 
 
+def test_an_answer_vouches_for_the_one_that_was_asked_and_for_no_other() -> None:
+    """Also when all are silent: each is asked for in its turn."""
+    talk = Talk()
+    assert talk.poll(500, es=1) is None
+    asked: list[str] = []
+    while not talk.silence.vouches("ES") or not talk.silence.vouches("NQ"):
+        assert asked.count("ES") + asked.count("NQ") < 8, asked
+        step = talk.poll(200, nq=0)
+        assert isinstance(step, Look)
+        asked.append(step.key)
+        talk.silence.answer(step, talk.now_ns, Bar(1005, 1))
+        assert [talk.silence.vouches(key) for key in ("ES", "NQ")] == [asked.count(key) > 1 for key in ("ES", "NQ")]
+
+
 def test_one_of_which_nothing_is_known_is_asked_for_after_half_of_its_limit() -> None:
     talk = Talk()
     assert talk.poll(int(MAX_SILENCE_NS / SECOND_NS * 25)) is None

@@ -196,7 +196,7 @@ def test_a_venue_that_does_not_say_that_it_let_go_holds_nothing_up(monkeypatch: 
     play(scene)
 
 
-def test_a_roll_is_a_gap_then_the_next_contract() -> None:
+def test_a_roll_is_the_next_contract_then_a_gap() -> None:
     next_month = Contract("CON.F.US.MNQ.H27", "MNQH7", 500_000_000)
 
     async def scene(venue: FakeVenue, stage: Stage) -> None:
@@ -209,8 +209,8 @@ def test_a_roll_is_a_gap_then_the_next_contract() -> None:
         await venue.send(snapshot(MNQ) + snapshot(next_month.contract_id) + snapshot(MES))
         await until(lambda: len(stage.mes.pushed) == 2, "what came after")
         assert without_publish(stage.mnq)[3:] == [
-            ("gap", Reason.ROLL),
             ("configure", config_record(next_month, 1_000_000_000)),
+            ("gap", Reason.ROLL),
             ("push", snapshot(next_month.contract_id)[:-1]),
             ("push", snapshot(next_month.contract_id)[:-1]),
         ]
