@@ -47,11 +47,11 @@ class Screen:
         """An event of the supervisor's, if people should know of it; it stays above the table."""
         match event:
             case {"event": "died", "role": role, "pid": pid, "how": how}:
-                self._warn(f"{role}: process {pid} {how}")
+                self._warn(f"{_named(role, event)}: process {pid} {how}")
             case {"event": "restarted", "role": role, "pid": pid}:
-                self._warn(f"{role}: goes on in process {pid}")
+                self._warn(f"{_named(role, event)}: goes on in process {pid}")
             case {"event": "parked", "role": role, "why": why}:
-                self._warn(f"{role}: {why}")
+                self._warn(f"{_named(role, event)}: {why}")
             case {"event": "added" | "changed" | "removed" as what, "symbol": symbol}:
                 self._print(f"{symbol}: {what}")
             case {"event": "rejected", "why": why}:
@@ -72,3 +72,9 @@ class Screen:
 
     def _warn(self, line: str) -> None:
         self._console.print(Text(line), soft_wrap=True, highlight=False)
+
+
+def _named(role: str, event: Mapping[str, Any]) -> str:
+    """A part of the engine; of a worker that instruments share, these too."""
+    symbols = event.get("symbols", [role])
+    return role if symbols in ([role], []) else f"{role} ({', '.join(symbols)})"

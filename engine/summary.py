@@ -12,7 +12,7 @@ REMOVED = "removed"  # the state of an instrument that was carried for a part of
 
 # What is counted for each instrument, and added up in the totals.
 COUNTS = (
-    *("records", "applied", "refused", "dropped", "trades", "lost_trades", "resyncs"),
+    *("records", "delivered", "applied", "refused", "dropped", "quarantined", "trades", "lost_trades", "resyncs"),
     *("compared_samples", "compared_levels", "wrong_levels"),
 )
 
@@ -74,9 +74,11 @@ def _row(result: Result) -> dict[str, object]:
         "pid": result.pid,
         "state": result.state,
         "records": result.records,
+        "delivered": result.records - result.dropped,
         "applied": result.applied,
         "refused": result.refused,
         "dropped": result.dropped,
+        "quarantined": result.quarantined,
         "trades": result.trades,
         "lost_trades": verdict.lost_trades if verdict else None,
         "resyncs": result.resyncs,

@@ -119,7 +119,7 @@ def draw_result(results: Sequence[Result], *, seconds: float, offered_entries_pe
             result.symbol, _state(result.state), *cells, _micros(p50), _micros(p99), _mebibytes(result.uss_mib)
         )
     parts = [
-        f"{len(results)} instruments",
+        f"{len(results)} instrument{'s' if len(results) != 1 else ''}",
         f"{seconds:.1f} s",
         f"{sum(result.records for result in results):,} records",
     ]

@@ -28,6 +28,8 @@ from .roster import Roster
 FAREWELL_S: Final = 1.0  # how long the venue has to say that a subscription was taken back
 _DEPTH: Final = "MarketDepth"
 _MS: Final = 1_000_000
+# Which of the things that make a book useless it was is in the worker's word to its readers only, not in ours.
+_WANTED: Final = "its worker cannot go on with the book it has (its events say why)"
 
 _log = logging.getLogger(__name__)
 
@@ -155,7 +157,8 @@ class Subscriptions:
             if decision.action is Action.RECONNECT:
                 return Ended(f"{symbol} got no snapshot after it was subscribed again")
             if decision.action is Action.RESUBSCRIBE:
-                _log.info("%s is subscribed again: %s", symbol, layout.REASON_TEXT[decision.reason])
+                why = _WANTED if decision.reason is Reason.RESYNC else layout.REASON_TEXT[decision.reason]
+                _log.info("%s is subscribed again: %s", symbol, why)
                 await self._resubscribe(lane, decision.reason)
         return None
 

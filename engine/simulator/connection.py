@@ -53,8 +53,10 @@ class Ending:
         """Of a JSON object with these keys, each of which may be missing. Raises ValueError."""
         types = {"record": bool, "error": str | None, "allow_reconnect": bool | None, "code": int | None}
         for key, value in given.items():
-            if key not in types or not isinstance(value, types[key]):
-                raise ValueError(f"an ending has no {key} of this type")
+            if key not in types:
+                raise ValueError(f"the keys are {', '.join(types)}")
+            if not isinstance(value, types[key]):
+                raise ValueError(f"{key} is of another type than it must be")
         ending = cls(**given)
         if ending.code is not None and not 1000 <= ending.code <= 4999:
             raise ValueError("websocket codes are 1000 to 4999")

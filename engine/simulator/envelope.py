@@ -1,4 +1,7 @@
-"""What all REST answers and bodies share (fact sheet, section 2): the envelope, and JSON objects checked by key."""
+"""What all REST answers and bodies share (fact sheet, section 2): the envelope, and JSON objects checked by key.
+
+What is no such body is answered with 400 and a sentence for people; the real venue has none that we know.
+"""
 
 import json
 from datetime import UTC, datetime
@@ -22,7 +25,7 @@ async def body_of(request: web.Request) -> dict[str, Any]:
     except (ValueError, RecursionError):
         body = None
     if not isinstance(body, dict):
-        raise web.HTTPBadRequest
+        raise web.HTTPBadRequest(text="the body must be a JSON object")
     return body
 
 
@@ -30,7 +33,7 @@ def text_of(body: dict[str, Any], key: str) -> str:
     """A required string of a body. Raises HTTPBadRequest."""
     value = body.get(key)
     if not isinstance(value, str):
-        raise web.HTTPBadRequest
+        raise web.HTTPBadRequest(text=f"{key} must be text")
     return value
 
 
@@ -38,7 +41,7 @@ def whole_of(body: dict[str, Any], key: str) -> int:
     """A required whole number of a body. Raises HTTPBadRequest."""
     value = body.get(key)
     if type(value) is not int:
-        raise web.HTTPBadRequest
+        raise web.HTTPBadRequest(text=f"{key} must be a whole number")
     return value
 
 
@@ -46,7 +49,7 @@ def flag_of(body: dict[str, Any], key: str) -> bool:
     """A required boolean of a body. Raises HTTPBadRequest."""
     value = body.get(key)
     if not isinstance(value, bool):
-        raise web.HTTPBadRequest
+        raise web.HTTPBadRequest(text=f"{key} must be true or false")
     return value
 
 
@@ -55,5 +58,5 @@ def moment_of(body: dict[str, Any], key: str) -> datetime:
     try:
         value = datetime.fromisoformat(text_of(body, key))
     except ValueError:
-        raise web.HTTPBadRequest from None
+        raise web.HTTPBadRequest(text=f"{key} must be an ISO 8601 time") from None
     return value if value.tzinfo else value.replace(tzinfo=UTC)

@@ -135,8 +135,8 @@ class Gateway:
         """End all hub connections; the body's keys are those of Ending."""
         try:
             ending = Ending.read(await body_of(request))
-        except ValueError:
-            raise web.HTTPBadRequest from None
+        except ValueError as refused:
+            raise web.HTTPBadRequest(text=str(refused)) from None
         for connection in list(self._door.terms.open):
             connection.finish(ending)
         return await self._status(request)

@@ -4,16 +4,17 @@ Its job comes on standard input (job.py). On standard output it tells launch, on
 
     compiling, compiled {seconds}               the fork server prepares the kernels
     ready {name, generation, folder, …pids}     every process was started
-    died {role, pid, how}, restarted {role, pid, restarts, why}
+    died {role, pid, how, symbols}, restarted {role, pid, restarts, why, symbols}; symbols: that it works for
     refused {role, how}                         the fork server could not make that worker
-    parked {role, why}                          it is not started again
+    parked {role, why, symbols}                 it is not started again
     added, changed, removed {symbol}            a symbol file came, was changed or went, and it is so now
-    rejected {symbol, why}                      a symbol file that cannot be used; what was before goes on
+    rejected {symbol, why}                      a symbol file that cannot be used; what was goes on; in the log too
     quarantined {role, symbol, sequence}        a ring record on which two lives of that worker ended
     said {role, line}                           what a child said that is not for the supervisor
     stopped, or failed {message, final}         the last word; status 0, or 1; final: it would fail again
 """
 
+import logging
 import os
 import signal
 import sys
@@ -47,6 +48,7 @@ def supervise(job: Job, report: Report, signals: Signals) -> str:
 
 
 def main() -> int:
+    logging.basicConfig(stream=sys.stderr, level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     report = Report()
     signals = Signals()  # first of all: from here on a wish to stop is a wish, and not the end
     final = False

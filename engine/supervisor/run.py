@@ -5,6 +5,7 @@ not at the next tick. The tick is only for what cannot be waited for: heartbeats
 """
 
 import json
+import logging
 import os
 import selectors
 import signal
@@ -36,6 +37,8 @@ from .server import ForkServer, Ready, Refused, Spawned
 from .signals import Signals
 from .turnover import Ask, Discard, Drop, Put, Step, Turnover
 from .wishes import compare
+
+_log = logging.getLogger(__name__)
 
 ENGINE = "engine"
 SERVER = "fork server"
@@ -125,7 +128,7 @@ class Supervisor:
                 self._children[name].tell(number)
             case Park(name, why):
                 self._roles[name] = decide.parked(self._roles[name], why, self._tick)
-                self._report.say("parked", role=name, why=why)
+                self._report.say("parked", role=name, why=why, symbols=self._symbols_of(name))
                 self._note(EventKind.PARKED, self._roles[name], why=why)
             case Stop(message):
                 self._stop(message)
@@ -176,7 +179,8 @@ class Supervisor:
         self._selector.register(child.pidfd, selectors.EVENT_READ, partial(self._on_death, name))
         self._roles[name] = role = decide.lives(self._roles[name], child.pid, self._tick)
         if role.restarts and role.last_end:
-            self._report.say("restarted", role=name, pid=child.pid, restarts=role.restarts, why=role.last_end)
+            how = {"pid": child.pid, "restarts": role.restarts, "why": role.last_end}
+            self._report.say("restarted", role=name, symbols=self._symbols_of(name), **how)
             ended_ns = self._ended_wall_ns.get(name, 0)
             self._note(EventKind.RESTART, role, why=role.last_end, count=role.restarts, from_wall_ns=ended_ns)
 
@@ -249,6 +253,7 @@ class Supervisor:
         """Say why a symbol's file, or with no symbol their folder, cannot be used; once, and nothing for no reason."""
         if why and self._said.get(symbol) != why:
             self._report.say("rejected", symbol=symbol, why=why)
+            _log.error("%s", why)
         self._said[symbol] = why
 
     def _turn_over(self) -> None:
@@ -377,7 +382,7 @@ class Supervisor:
             death = replace(death, begun=self._memory.begun(self._started[name]))
         self._roles[name] = now = decide.died(role, death, self._tick)
         if role.why not in (Why.STOP, Why.CHANGE):
-            self._report.say("died", role=name, pid=role.pid, how=now.last_end)
+            self._report.say("died", role=name, pid=role.pid, how=now.last_end, symbols=self._symbols_of(name))
         if now.quarantine != role.quarantine:
             symbol, sequence = now.quarantine[-1]
             self._report.say("quarantined", role=name, symbol=symbol, sequence=sequence)
@@ -415,9 +420,13 @@ class Supervisor:
 
     def _note(self, kind: EventKind, role: Role, **said: Any) -> None:
         """An event of a role's, for readers: of each instrument that it works for, or of the engine as a whole."""
-        process = self._started.get(role.name) or self._processes.get(role.name)
-        for symbol in [each.symbol for each in process.symbols] if process else [""]:
+        for symbol in self._symbols_of(role.name) or [""]:
             self._memory.events.say(kind, symbol, who=role.part.value, pid=role.pid, **said)
+
+    def _symbols_of(self, name: str) -> list[str]:
+        """The instruments that a role works for; none if it is no worker."""
+        process = self._started.get(name) or self._processes.get(name)
+        return [each.symbol for each in process.symbols] if process else []
 
     # ── looking and telling ───────────────────────────────────────────────────────────────────────────────
 

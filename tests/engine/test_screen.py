@@ -47,6 +47,18 @@ def test_a_terminal_gets_the_table(quiet: bool) -> None:
     ("event", "said"),
     [
         ({"event": "died", "role": "MNQ", "pid": 7, "how": "ended by SIGKILL"}, "MNQ: process 7 ended by SIGKILL\n"),
+        (
+            {"event": "died", "role": "quiet", "pid": 7, "how": "ended by SIGKILL", "symbols": ["ES", "NQ"]},
+            "quiet (ES, NQ): process 7 ended by SIGKILL\n",
+        ),
+        (
+            {"event": "died", "role": "MNQ", "pid": 7, "how": "ended by SIGKILL", "symbols": ["MNQ"]},
+            "MNQ: process 7 ended by SIGKILL\n",
+        ),
+        (
+            {"event": "restarted", "role": "quiet", "pid": 8, "restarts": 1, "why": "…", "symbols": ["ES", "NQ"]},
+            "quiet (ES, NQ): goes on in process 8\n",
+        ),
         ({"event": "restarted", "role": "MNQ", "pid": 8, "restarts": 1, "why": "…"}, "MNQ: goes on in process 8\n"),
         ({"event": "parked", "role": "MNQ", "why": "died too often"}, "MNQ: died too often\n"),
         (

@@ -98,3 +98,15 @@ def test_without_a_judge_the_result_does_not_speak_of_one() -> None:
     assert "offered" not in lines[0]
     assert "wrong" not in lines[1]
     assert "123,456" in lines[2]
+
+
+def test_one_instrument_is_one() -> None:
+    result = Result(
+        *("MNQ", "CON.F.US.MNQ.Z26", 1, "live", ""),
+        *(100, 100, 0, 0, 0, 20, 0),
+        latency_us=None,
+        uss_mib=None,
+        verdict=None,
+    )
+    shown = _printed(table.draw_result([result], seconds=20.1, offered_entries_per_s=None), 120)
+    assert shown[0].startswith("1 instrument · ")

@@ -1,6 +1,7 @@
 """engine/feeds/subscriptions.py on a tiny venue: gap, subscription, snapshot, and that the others do not notice."""
 
 import asyncio
+import logging
 from typing import Any
 
 import pytest
@@ -45,6 +46,17 @@ def test_a_wish_is_answered_on_the_living_socket() -> None:
     assert stage.mnq.gaps == [Reason.STARTING, Reason.RESYNC, Reason.CLOSED]
     assert stage.mes.gaps == [Reason.STARTING, Reason.CLOSED]
     assert stage.page.read("resubscribes") == 1
+
+
+def test_the_log_says_who_asked_for_a_snapshot(caplog: pytest.LogCaptureFixture) -> None:
+    async def scene(venue: FakeVenue, stage: Stage) -> None:
+        await stage.until_snapshots()
+        stage.mnq.resync_wanted += 1
+        await until(lambda: "is subscribed again" in caplog.text, "a word in the log")
+
+    caplog.set_level(logging.INFO)
+    play(scene)
+    assert "MNQ is subscribed again: its worker cannot go on with the book it has (its events say why)" in caplog.text
 
 
 def test_a_wish_without_a_snapshot_ends_the_connection() -> None:

@@ -280,3 +280,26 @@ def test_the_log_shows_no_token(tmp_path: Path, caplog: pytest.LogCaptureFixture
     assert "/hubs/market" in caplog.text
     for secret in (tokens[0], "canary-token", "access_token", KEY):
         assert secret not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "said"),
+    [
+        ("roll", "", "the body must be a JSON object"),
+        ("roll", "{}", "symbol must be text"),
+        ("end", "", "the body must be a JSON object"),
+        ("end", '{"record": 3}', "record"),
+        ("end", '{"nonsense": true}', "the keys are record, "),
+        ("fault", "garbage", "the body must be a JSON object"),
+        ("user-events", "{}", "wrapped must be true or false"),
+    ],
+)
+def test_a_control_that_cannot_be_done_is_answered_with_a_sentence(
+    tmp_path: Path, path: str, body: str, said: str
+) -> None:
+    async def story(venue: Venue) -> None:
+        async with aiohttp.ClientSession() as client, client.post(f"{venue.url}/simulator/{path}", data=body) as answer:
+            assert answer.status == 400
+            assert said in await answer.text()
+
+    play(tmp_path, story)

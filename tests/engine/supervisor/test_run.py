@@ -241,7 +241,9 @@ def test_instruments_of_one_process_have_one_pid_one_lock_and_one_restart(start:
     assert [each.process for each in engine.registry().instruments] == ["MNQ", "MES", "quiet", "quiet"]
     wait_for(partial(is_held, engine.folder / "worker-quiet.lock"), LIMIT_S, "the lock of the shared process")
     os.kill(together.pop(), signal.SIGKILL)
+    assert engine.until("died", role="quiet")["symbols"] == ["NQ", "ES"]
     restarted = engine.until("restarted", role="quiet")
+    assert restarted["symbols"] == ["NQ", "ES"]
     wait_for(lambda: engine.worker_pids()["ES"] == restarted["pid"], LIMIT_S, "the new process in the registry")
     assert engine.worker_pids() == ready["workers"] | {"NQ": restarted["pid"], "ES": restarted["pid"]}
     assert [each.restarts for each in engine.registry().instruments] == [0, 0, 1, 1]
@@ -351,7 +353,7 @@ def test_a_job_that_is_none(text: bytes, left_nothing: Path) -> None:
     assert done.stderr == b""
 
 
-def test_the_watched_folder_is_followed(start: Start, tmp_path: Path) -> None:
+def test_the_watched_folder_is_followed(start: Start, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "symbols"
     folder.mkdir()
     for symbol in ("MNQ", "MES"):
@@ -382,7 +384,14 @@ def test_the_watched_folder_is_followed(start: Start, tmp_path: Path) -> None:
     engine.until("removed", symbol="MES")
     (folder / "MNQ.toml").unlink()
     assert "none is left" in engine.until("rejected", symbol="MNQ")["why"]
+    logged = capfd.readouterr().err
+    for sentence in ("levels is 0", "the venue has no MNQ", "none is left"):
+        assert logged.count(sentence) == 1
     wait_for(lambda: engine.registry().instruments == (listed["MNQ"],), LIMIT_S, "the last one alone is listed")
+    engine.wish("engine", "")
+    (folder / "ES.toml").write_text("ring_mib = 1")
+    engine.until("removed", symbol="MNQ")
+    wait_for(lambda: engine.worker_pids().keys() == {"ES"}, LIMIT_S, "the one that has a file alone is listed")
     assert engine.stop() == 0
 
 
