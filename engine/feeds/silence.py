@@ -13,7 +13,7 @@ gets no messages then looks as a quiet one does. Two things tell them apart:
   stream is frozen. This needs no clock; ours is used in one direction only: a bar of the second of the last message,
   or of an earlier one, proves nothing, because a venue may be late in making its bars.
 
-No change between two answers is *quiet*: that instrument is vouched for, no other, and is asked again after a pause that
+No change between two answers is *quiet*: that one instrument is vouched for, and asked again after a pause that
 doubles. So a quiet one stays live for as long as the venue answers that it is. No answer proves nothing either way:
 then the plain limit of resync.py stands. Only when the whole stream is silent against its habit and REST has gone
 silent with it, the way to the venue is taken for cut, once: until REST has answered again.
