@@ -118,9 +118,12 @@ class Silence(Generic[Key]):
         self._streams.pop(key, None)
 
     def vouches(self, key: Key) -> bool:
-        """Whether the venue's last word on an instrument's present silence is that nothing is traded."""
+        """Whether the venue's last word on an instrument's present silence is that nothing is traded: its own bar, or
+        of a stream that is silent as a whole the bars of its busiest."""
         stream = self._streams.get(key)
-        return stream is not None and stream.vouched
+        if stream is None:
+            return False
+        return stream.vouched or (self._all_suspected and all(self._streams[one].vouched for one in self._busiest()))
 
     def poll(self, now_ns: int, wall_s: float, heard: Mapping[Key, Heard]) -> Look[Key] | Freeze[Key] | None:
         """What to do now, if anything. `now_ns` counts polls as resync.py's does; `wall_s` is seconds since 1970.
@@ -251,7 +254,7 @@ class Silence(Generic[Key]):
                 yield key
 
     def _silent_together(self) -> list[Key]:
-        """The busiest, and once the venue calls these quiet all others too: nobody is vouched for by another's bar."""
+        """The busiest, and once the venue calls these quiet all others too."""
         busiest = self._busiest()
         doubts = [self._streams[key].doubt for key in busiest]
         if not all(doubt is not None and doubt.quiet for doubt in doubts):

@@ -322,7 +322,7 @@ def test_who_is_vouched_for_is_so_until_it_speaks() -> None:
 
 
 def test_an_answer_vouches_for_the_one_that_was_asked_and_for_no_other() -> None:
-    """Also when all are silent: each is asked for in its turn."""
+    """Also when both are silent: each is asked for in its turn."""
     talk = Talk()
     assert talk.poll(500, es=1) is None
     asked: list[str] = []
@@ -333,6 +333,40 @@ def test_an_answer_vouches_for_the_one_that_was_asked_and_for_no_other() -> None
         asked.append(step.key)
         talk.silence.answer(step, talk.now_ns, Bar(1005, 1))
         assert [talk.silence.vouches(key) for key in ("ES", "NQ")] == [asked.count(key) > 1 for key in ("ES", "NQ")]
+
+
+def test_in_a_pause_of_the_whole_market_the_busiest_vouch_for_all_as_long_as_each_of_them_is_quiet() -> None:
+    symbols = [f"S{n:02}" for n in range(40)]
+    silence: Silence[str] = Silence(FLOOR_NS)
+    now_ns = 0
+    counts = dict.fromkeys(symbols, 0)
+
+    def poll(*, spoken: bool) -> Look[str] | Freeze[str] | None:
+        nonlocal now_ns
+        now_ns += SECOND_NS // 50
+        if spoken:
+            for n, symbol in enumerate(symbols):
+                counts[symbol] += now_ns // (SECOND_NS // 50) % (n + 1) == 0
+        return silence.poll(now_ns, 1000 + now_ns / SECOND_NS, heard(**counts))
+
+    for _ in range(2000):
+        poll(spoken=True)
+    asked: set[str] = set()
+    while not silence.vouches("S39"):
+        assert now_ns < 60 * SECOND_NS, asked
+        step = poll(spoken=False)
+        if isinstance(step, Look):
+            asked.add(step.key)
+            silence.answer(step, now_ns, Bar(1005, 1))
+    assert asked == {"S00", "S01", "S02"}
+    assert all(silence.vouches(symbol) for symbol in symbols)
+    busiest = asked.copy()
+    while not isinstance(step := poll(spoken=False), Look) or step.key not in busiest:
+        if isinstance(step, Look):
+            asked.add(step.key)
+            silence.answer(step, now_ns, Bar(1005, 1))
+    silence.answer(step, now_ns, None)
+    assert not any(silence.vouches(symbol) for symbol in symbols if symbol not in asked)
 
 
 def test_one_of_which_nothing_is_known_is_asked_for_after_half_of_its_limit() -> None:
