@@ -239,7 +239,7 @@ def test_an_account_is_viewed_beside_the_feed_and_ends_with_it(shm_root: Path, e
             # A wrong name ends the next one, with a sentence: nothing was known when it began.
             segment.create(here / "account", Kind.ACCOUNT, layout.account_regions(), generation=GENERATION).close()
             told["venue"] |= {"account_name": "nobody"}
-            assert "no active account 'nobody': there are PRAC-canary-1" in await refused(whole)
+            assert "no active account 'nobody': there are PRAC-canary-1" in await refused(whole, final=True)
 
     with_venue(play)
     assert states == [(layout.State.CLOSED, 704)]
