@@ -328,6 +328,7 @@ def test_a_front_contract_that_falls_silent_is_asked_for_at_once(shm_root: Path,
         assert (Record.GAP, Reason.ROLL) in records(folder, "MNQ")
         running.process.send_signal(signal.SIGTERM)
         await asyncio.wait_for(reading, 30)
+        assert await running.process.wait() == 0
 
     with_venue(play)
 
