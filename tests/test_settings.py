@@ -27,7 +27,7 @@ def rows(name: str) -> dict[str, tuple[str, str]]:
 @pytest.mark.parametrize("name", TABLES)
 def test_every_key_stands_there_with_its_default_and_bounds(name: str) -> None:
     fields = [entry for entry in dataclasses.fields(TABLES[name]) if "rule" in entry.metadata]
-    said = {entry.name: (_toml(entry.default), entry.metadata["rule"].must) for entry in fields}
+    said = {entry.name: (_toml(_default(entry)), entry.metadata["rule"].must) for entry in fields}
     assert rows(name) == said
 
 
@@ -35,5 +35,11 @@ def test_the_real_venues_addresses_stand_there() -> None:
     assert all(f"`{url}`" in TEXT for url in (PROJECTX.api_url, PROJECTX.market_hub_url, PROJECTX.user_hub_url))
 
 
+def _default(entry: dataclasses.Field[Any]) -> object:
+    return entry.default if entry.default_factory is dataclasses.MISSING else entry.default_factory()
+
+
 def _toml(value: object) -> str:
+    if isinstance(value, tuple):
+        return f"[{', '.join(map(_toml, value))}]"
     return str(value).lower() if isinstance(value, bool) else f'"{value}"' if isinstance(value, str) else str(value)
