@@ -252,8 +252,8 @@ class Supervisor:
     def _reject(self, symbol: str, why: str) -> None:
         """Say why a symbol's file, or with no symbol their folder, cannot be used; once, and nothing for no reason."""
         if why and self._said.get(symbol) != why:
-            self._report.say("rejected", symbol=symbol, why=why)
             _log.error("%s", why)
+            self._report.say("rejected", symbol=symbol, why=why)
         self._said[symbol] = why
 
     def _turn_over(self) -> None:

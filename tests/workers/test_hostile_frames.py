@@ -31,7 +31,7 @@ TICK = Decimal("0.25")
 LEAK_BYTES = 256 << 10  # what is still held of the last frames; a leak is of a thousand
 LARGE = 512 << 10
 NEVER_NS = (1 << 63) - 1
-MOST_TIME = 10  # of what an honest record of the same size takes on the slow path
+MOST_TIME = 50  # of what an honest record of the same size takes on the slow path
 MOST_MEMORY = 64  # bytes for each byte of a frame: an empty object of two characters is a dict
 
 # What a record may change of the state when it is refused: how far we are, what was counted, and whether it is live.

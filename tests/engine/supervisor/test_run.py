@@ -423,8 +423,10 @@ def test_what_a_successor_lets_go_of_is_removed_and_tried_again_when_its_file_ch
     folder.mkdir()
     for symbol in ("MNQ", "MES"):
         (folder / f"{symbol}.toml").write_text("ring_mib = 1")
+    (folder / "BAD.toml").write_text("levels = 0")
     engine = start(watched=folder)
     other = engine.until("ready")["workers"]["MNQ"]
+    engine.until("rejected", symbol="BAD")  # the files were looked at: from here on only one that changes is news
     engine.wish("engine", "let go MES")
     os.kill(engine.registry().engine_pid, signal.SIGKILL)
     engine.until("restarted", role="engine")
