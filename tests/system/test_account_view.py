@@ -166,7 +166,7 @@ def test_a_wrong_account_name_is_one_sentence_with_the_right_ones(
     config.write_text('[venue]\naccount = true\naccount_name = "nobody"\n')
     with running(engine_name, "--symbols", "MNQ", "--config", str(config)) as engine:
         engine.wait(LIMIT_S * 3)
-    assert engine.status == 1
+    assert engine.status == 2
     assert "no active account 'nobody': there are PRAC-V2-1: correct venue.account_name" in engine.errors
 
 
