@@ -190,7 +190,7 @@ def test_key_thrown_back_by_a_login_is_not_shown(
     arguments = ("--config", str(file), "--symbols", "MNQ")
     with running(engine_name, *arguments, data=data, PROJECT_X_API_KEY=key, PROJECT_X_USERNAME=USER) as engine:
         engine.wait(90)
-    assert engine.status == 1
+    assert engine.status == 2
     assert engine.errors.count("\n") == 1
     assert key not in engine.errors
     assert files_with(key.encode(), [data]) == []
