@@ -13,6 +13,9 @@ A folder holds one engine:   <root>/shardbook-<uid>/<name>/
     g<generation>/changed                               one wake-up word for "anything changed"
     g<generation>/<PROCESS>.bell                        one wake-up word for a worker of several rings: engine → worker
     g<generation>/account                               the account, if it is viewed:  engine → readers
+    g<generation>/keeper                                what the keeper wishes for, and its counters
+    g<generation>/keeper.ring                           bars out of the venue's history:  engine → keeper
+    g<generation>/<SYMBOL>.sessions                     trading hours (engine/hours.py): keeper → engine
 And the data folder, which outlives generations:
     bars/<SYMBOL>/hot                                   bars, hot and forming:  worker → readers and keeper
 
@@ -58,6 +61,12 @@ Account segment (all of it written by the engine, and there only with `account =
     cells     ACCOUNT[ACCOUNT_CELLS], and for each ORDER[MAX_ORDERS], POSITION[MAX_POSITIONS], FILL[MAX_FILLS],
               oldest first; how many of them count is in the cell
 
+Keeper segment (all of it written by the keeper)
+    words     a line each for KEEPER_WORDS
+    wishes    WISH[MAX_WISHES]: stretches of history that it wants. The number is stored last, and 0 means that the
+              row is free. The engine polls them, and answers down keeper.ring: DATA records, an ANSWER row each and
+              behind it its BAR rows
+
 Bars segment (the worker makes it, and writes all of it but the keeper's lines; not in /dev/shm: a plain file on disk)
     control   line 0 worker  the scale of its prices and sizes (4 words)
               of timeframe t: line 1 + 2t worker  count, lost · line 2 + 2t keeper  sealed to
@@ -102,6 +111,7 @@ class Kind(IntEnum):
     ACCOUNT = 6
     EVENTS = 7
     BARS = 8
+    KEEPER = 9
 
 
 HEADER = np.dtype(
@@ -516,6 +526,65 @@ SESSIONS = np.dtype(
     ]
 )
 
+# What the keeper asks the venue for: bars of one timeframe that begin in [start_ns, end_ns).
+WISH = np.dtype(
+    [
+        ("number", "<i8"),  # never used twice in a generation; written last
+        ("unit", "<i8"),  # a timeframe.Unit
+        ("amount", "<i8"),
+        ("start_ns", "<i8"),
+        ("end_ns", "<i8"),
+        ("symbol", "S32"),
+        ("spare", "<i8", (7,)),
+    ]
+)
+MAX_WISHES = 32
+
+
+class Answered(IntEnum):
+    """How far a wish is answered."""
+
+    MORE = 0  # rows, and more of them follow
+    DONE = 1  # these were the last
+    LATER = 2  # the venue could not be asked: `text` says why; rows that came before it are no answer
+    NEVER = 3  # the venue refuses this wish for good
+
+
+ANSWER = np.dtype(
+    [
+        ("number", "<i8"),  # of the wish
+        ("answered", "<i8"),  # an Answered
+        ("rows", "<i8"),  # BAR rows behind this one: without number, sequence, revision, trading day and checksum
+        ("refused", "<i8"),  # rows of the venue's that were left out, with the last answer
+        ("settled_ns", "<i8"),  # what is over by then changes no more at the venue; CLOCK_REALTIME
+        ("price_scale", "<i8"),  # of the contract that was asked for, in which the rows' prices are
+        ("price_increment", "<i8"),
+        ("text", "S72"),  # utf-8, cut to fit
+    ]
+)
+MAX_ANSWER_ROWS = 2048  # of one record: an eighth of its ring is never reached, so none comes in chunks
+KEEPER_RING_BYTES = 4 << 20
+
+KEEPER_WORDS = (
+    "heartbeat",
+    "rounds",  # looks at all instruments
+    "sealed_rows",
+    "sealed_files",
+    "compacted_files",  # made out of smaller ones
+    "retired_files",  # taken out of sight by retention
+    "deleted_files",
+    "syncs",  # of hot files
+    "sync_ns",  # what the last round of them took
+    "disk_errors",
+    "wishes",
+    "answers",
+    "refusals",  # wishes that the venue refused for good
+    "added_rows",  # bars of the venue's where there were none
+    "repaired_rows",  # and where one was suspect
+    "refused_rows",  # of the venue's that could not be taken
+)
+KEEPER_BYTES = 4096
+
 # Words of a bars segment's control.
 BARS_SCALE = 0  # price_scale, price_increment, size_scale, size_increment; 0, 0, 0, 0 before the first config record
 _BARS_LINES = 2
@@ -777,6 +846,10 @@ def events_regions(event_rows: int = EVENT_ROWS) -> Regions:
     return _pack(("control", WORDS, (CONTROL_BYTES // 8,)), ("events", EVENT, (event_rows,)))
 
 
+def keeper_regions() -> Regions:
+    return _pack(("words", WORDS, (KEEPER_BYTES // 8,)), ("wishes", WISH, (MAX_WISHES,)))
+
+
 def bars_regions(frames: int, rows: int) -> Regions:
     """`frames` timeframes with `rows` rows together."""
     if not 1 <= frames <= MAX_TIMEFRAMES or rows < frames:
@@ -851,6 +924,7 @@ NAMED_DTYPES: dict[str, np.dtype[np.void]] = {
     "TIMEFRAME": TIMEFRAME,
     "FORMING": FORMING,
     "SESSIONS": SESSIONS,
+    "WISH": WISH,
 }
 
 Words = npt.NDArray[np.int64]
@@ -865,5 +939,7 @@ assert ACCOUNT.itemsize % 64 == 0 and (ACCOUNT.names or ())[:2] == ("begin", "en
 assert TRADE.itemsize == QUOTE.itemsize == 64 and LEVEL.itemsize == 16 and EVENT.itemsize == 256
 assert (HEARTBEAT + WORDS_A_LINE) * 8 <= CONTROL_BYTES
 assert (LATENCY + LATENCY_STEPS) * 8 <= CONTROL_BYTES
-assert len(ENGINE_WORDS) * LINE_BYTES <= ENGINE_BYTES
+assert len(ENGINE_WORDS) * LINE_BYTES <= ENGINE_BYTES and len(KEEPER_WORDS) * LINE_BYTES <= KEEPER_BYTES
+assert WISH.itemsize == ANSWER.itemsize == LINE_BYTES
+assert ANSWER.itemsize + MAX_ANSWER_ROWS * BAR.itemsize <= KEEPER_RING_BYTES // 8
 assert 2 * (RECORD_BYTES + GAP.itemsize + 8) <= GAP_RESERVE

@@ -21,6 +21,7 @@ SEGMENTS = [
     pytest.param(layout.bell_regions(), id="bell"),
     pytest.param(layout.account_regions(), id="account"),
     pytest.param(layout.events_regions(), id="events"),
+    pytest.param(layout.keeper_regions(), id="keeper"),
 ]
 
 # Who writes which control words: layout.py's drawing said again, name by name.
