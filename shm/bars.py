@@ -239,8 +239,8 @@ class Bars:
         """PRICED_BAR rows of the newest closed bars, oldest first, each once and as its highest revision has it; at
         most `count`.
 
-        It costs some microseconds as long as the hot rows alone can tell; where bars of the venue's reach into that
-        time, or `count` goes beyond it, sealed files are read. The integers beside the floats are in the newest tick.
+        As long as the hot rows alone can tell nothing else is read; where bars of the venue's reach into that time, or
+        `count` goes beyond it, sealed files are, with polars. The integers beside the floats are in the newest tick.
         """
         if count < 0:
             raise ValueError(f"the number of bars wanted is {count}; it cannot be negative")

@@ -198,17 +198,19 @@ def newest(
 ) -> tuple[npt.NDArray[np.void], Scale]:
     """The newest `count` bars of a listing and of `hot` as BAR rows, by key, and the scale that they are in.
 
-    Looked for from the end: as many batches as could hold them, and twice as many rows while some were of one key.
+    Looked for from the end: the hot ones if they are enough, else as many batches as could hold them, and twice as many
+    rows while some were of one key.
     """
     scale = hot.scale if hot else max(found.read, key=lambda file: file.last_start_ns).scale if found.read else _WHOLE
+    starts = np.unique(hot.rows["start_ns"]) if hot else np.zeros(0, np.int64)
     batches = sorted((batch for file in found.read for batch in file.batches), key=lambda each: each.first_start_ns)
-    at, rows, least = len(batches), len(hot.rows) if hot else 0, count
+    at, rows, least = len(batches), len(starts), count
     while True:
         while at > 0 and rows < least:
             at -= 1
             rows += batches[at].rows
-        start_ns = batches[at].first_start_ns if 0 < at < len(batches) else _FIRST_NS
-        bars = plan(found, timeframe, start_ns, _LAST_NS, hot).tail(count).collect()
+        first_ns = batches[at].first_start_ns if at < len(batches) else int(starts[-count]) if count else _LAST_NS
+        bars = plan(found, timeframe, first_ns if at > 0 else _FIRST_NS, _LAST_NS, hot).tail(count).collect()
         if len(bars) == count or at == 0:
             return rows_of(bars, scale), scale
         least = 2 * rows
