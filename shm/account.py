@@ -142,7 +142,7 @@ class AccountView:
 
     def _look_for_news(self) -> Word | None:
         """The wake-up word as it was before looking, if nothing was published since the last wait; None if it was."""
-        word = Word(self._segment.memory, WAKE * 8, self._words[WAKE])  # before looking: see wake.py
+        word = self._segment.memory, WAKE * 8, self._words[WAKE]  # before looking: see wake.py
         fence()
         before, self._waited = self._waited, self._publication()
         return word if self._waited == before else None

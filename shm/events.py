@@ -26,7 +26,7 @@ from .page import Page
 from .presence import Presence
 from .segment import Segment
 from .verdict import reason_text
-from .wake import Word
+from .wake import Word, load
 
 _ROWS_A_TURN = 256  # of each ring
 _KIND_TEXT = {int(kind): kind.name.lower() for kind in EventKind}
@@ -137,7 +137,7 @@ class Events(News[Event]):
 
     def _word(self) -> Word:
         self._presence.require_open()
-        return Word.load(self._changed.memory, self._changed.regions["words"].offset)
+        return load(self._changed.memory, self._changed.regions["words"].offset)
 
     def _fill(self) -> None:
         found = [event for source in self._sources() for event in source.values(source.ring.take(_ROWS_A_TURN))]

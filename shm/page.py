@@ -249,7 +249,7 @@ class Page:
 
     def wake_word(self) -> Word:
         """What the worker changes after whatever it writes here, as it is now. To be loaded before looking for news."""
-        return Word(self.memory, WAKE * 8, self.words[WAKE])
+        return self.memory, WAKE * 8, self.words[WAKE]
 
     @property
     def seems_closed(self) -> bool:

@@ -14,7 +14,6 @@ import os
 import platform
 import time
 from collections.abc import Callable
-from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -28,17 +27,9 @@ _ADD_ONE = 1 << 28 | 1 << 12  # futex(2), FUTEX_OP(FUTEX_OP_ADD, 1, FUTEX_OP_CMP
 _EVERYONE = 0x7FFFFFFF
 
 
-class Word(NamedTuple):
-    """A word to sleep on, and its value from before the look for news that found none."""
-
-    memory: memoryview
-    byte_offset: int
-    seen: int
-
-    @classmethod
-    def load(cls, memory: memoryview, byte_offset: int) -> "Word":
-        """As it is now: before the look."""
-        return cls(memory, byte_offset, int.from_bytes(memory[byte_offset : byte_offset + 8], "little"))
+# A word to sleep on: its memory, its byte offset there, and its value from before the look that found no news. A
+# plain tuple, because one is made at every look.
+Word = tuple[memoryview, int, int]
 
 
 class _Timespec(ctypes.Structure):
@@ -119,6 +110,11 @@ def until_news(look: Callable[[], Word | None], after_silence: Callable[[], obje
         if not wait(*word, limit_s):
             after_silence()
     return True
+
+
+def load(memory: memoryview, byte_offset: int) -> Word:
+    """A word as it is now."""
+    return memory, byte_offset, int.from_bytes(memory[byte_offset : byte_offset + 8], "little")
 
 
 def sleep_s(end_s: float) -> float:

@@ -12,7 +12,7 @@ from .layout import QUOTE_COUNT, TAPE_COUNT, Kind
 from .page import CONTROL, Page, fence
 from .presence import Presence
 from .values import Change
-from .wake import MAX_SLEEP_NS, Word, wait
+from .wake import MAX_SLEEP_NS, Word, load, wait
 
 _WAIT_S = MAX_SLEEP_NS / 1e9
 _LOOK_EVERY_NS = MAX_SLEEP_NS  # others may keep this busy while one instrument comes, goes, or is made anew
@@ -81,7 +81,7 @@ class Watch:
         return change
 
     def _load(self) -> Word:
-        return Word.load(self._changed.memory, self._changed.regions["words"].offset)
+        return load(self._changed.memory, self._changed.regions["words"].offset)
 
     def _look(self) -> Change | None:
         """The next change of this round, or of a new one if this is at its end; None if a whole round found none."""

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from shm.news import News
-from shm.wake import Word
+from shm.wake import Word, load
 from tests.shm.plain_writer import wake
 from tests.waiting import wait_for
 
@@ -33,7 +33,7 @@ class Numbers(News[int]):
 
     def _word(self) -> Word:
         self.looks += 1
-        return Word.load(self.memory, 64)
+        return load(self.memory, 64)
 
     def _fill(self) -> None:
         self._ready.extend(self.written)

@@ -12,7 +12,7 @@ import pytest
 import uvloop
 
 from shm import BUY, Change, Instrument, Market, Trade, UnknownSymbol, WriterGone, presence, sleeper
-from shm.wake import Word
+from shm.wake import load
 from tests.shm import plain_writer
 from tests.shm.plain_writer import PlainEngine, PlainWriter
 from tests.waiting import wait_for
@@ -71,13 +71,13 @@ def test_it_is_over_when_the_time_is(words: np.ndarray) -> None:
 def test_without_news_it_ends_in_time_and_asks_after_each_silence(words: np.ndarray) -> None:
     memory = words.data.cast("B")
     silences: list[int] = []
-    assert not _run(lambda: sleeper.until_news(lambda: Word.load(memory, 64), lambda: silences.append(1), 0.25))
+    assert not _run(lambda: sleeper.until_news(lambda: load(memory, 64), lambda: silences.append(1), 0.25))
     assert silences
 
 
 def test_a_word_that_changed_is_no_silence(words: np.ndarray) -> None:
     memory = words.data.cast("B")
-    looks = iter([Word(memory, 64, 6), Word(memory, 64, 6), None])
+    looks = iter([(memory, 64, 6), (memory, 64, 6), None])
     assert _run(lambda: sleeper.until_news(lambda: next(looks), pytest.fail, LIMIT_S))
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shm.wake import Word, until_news, wait
+from shm.wake import load, until_news, wait
 from tests.shm.plain_writer import wake
 from tests.waiting import wait_for
 
@@ -122,13 +122,13 @@ def test_news_that_are_there_need_no_sleep() -> None:
 def test_without_news_it_ends_in_time_and_asks_after_each_silence(word: tuple[Path, memoryview, memoryview]) -> None:
     _, _, memory = word
     silences: list[int] = []
-    assert not until_news(lambda: Word.load(memory, 64), lambda: silences.append(1), 0.25)
+    assert not until_news(lambda: load(memory, 64), lambda: silences.append(1), 0.25)
     assert silences
 
 
 def test_a_word_that_changed_is_no_silence(word: tuple[Path, memoryview, memoryview]) -> None:
     _, _, memory = word
-    looks = iter([Word(memory, 64, 6), Word(memory, 64, 6), None])
+    looks = iter([(memory, 64, 6), (memory, 64, 6), None])
     assert until_news(lambda: next(looks), pytest.fail, 60.0)
 
 
