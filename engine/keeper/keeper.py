@@ -43,13 +43,13 @@ class Keeper:
     def take(self, settings: Settings) -> None:
         """Instruments came, went, or have other settings now."""
         wanted = {each.symbol: each for each in settings.symbols}
-        for symbol in set(self._instruments) - set(wanted):
-            self._instruments.pop(symbol).close()
-            self._timetable.drop(symbol)
+        for symbol, instrument in list(self._instruments.items()):
+            if wanted.get(symbol) != instrument.settings:
+                self._instruments.pop(symbol).close()
+            if symbol not in wanted:
+                self._timetable.drop(symbol)
         for symbol, each in wanted.items():
-            if symbol in self._instruments:
-                self._instruments[symbol].settings = each
-            else:
+            if symbol not in self._instruments:
                 self._instruments[symbol] = Instrument(each, settings.data_folder, self._page, self._disk)
         self._upkeep.settings = settings.keeper
         self._hours_ns = 0

@@ -225,6 +225,17 @@ def test_an_instrument_that_goes_takes_its_wishes_along(tmp_path: Path) -> None:
     assert [path.name for path in made.stage.here.glob("*.sessions")] == ["ES.sessions"]
 
 
+def test_other_settings_of_an_instrument_are_followed(tmp_path: Path) -> None:
+    made = Turning(tmp_path)
+    made.writer.put(suspect(made_bars.plain(40, start_ns=AT_NOON_NS), 10, 20))
+    made.turn()
+    before = hours.read(hours.path_of(made.stage.here, "MNQ"))
+    made.keeper.take(replace(made.stage.settings, symbols=(replace(MNQ, calendar="24/7"),)))
+    made.turn()
+    assert len(hours.read(hours.path_of(made.stage.here, "MNQ"))) > len(before)
+    assert len(made.stage.wishes()) == 1
+
+
 def test_a_hot_file_in_place_of_another_is_found(tmp_path: Path) -> None:
     made = Turning(tmp_path)
     made.writer.put(made_bars.plain(230))
