@@ -14,7 +14,7 @@ from shm.layout import Rows
 from .. import hours
 from ..calendars import calendar_of
 from ..config import SymbolSettings
-from ..sessions import FIRST_YEAR, LAST_YEAR, sessions_of
+from ..sessions import FIRST_YEAR, LAST_YEAR, marked_sessions, sessions_of
 
 _MONTH: Final = timedelta(days=31)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -51,7 +51,7 @@ class Timetable:
         calendar, today = calendar_of(settings.symbol, settings.calendar), day_of(now_wall_ns)
         if self._written.get(settings.symbol) == (calendar, today):
             return
-        rows = sessions_of(calendar, *months_about(today))
+        rows = marked_sessions(calendar, *months_about(today))
         path = hours.path_of(self._here, settings.symbol)
         if not _holds(path, rows):
             hours.write(path, rows)
