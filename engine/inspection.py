@@ -22,6 +22,7 @@ from shm.life import start_ticks
 from shm.sealed import open_sealed, parse_name
 from shm.segment import Segment, attach
 
+from . import keeper_inspection
 from .arguments import Arguments
 from .entry import complain
 from .feeds.session import State as FeedState
@@ -100,6 +101,9 @@ def examine(segment: Segment) -> Report:
     elif segment.kind == Kind.EVENTS:
         groups.append(("events", tuple(_events(segment))))
         checks.append(_events_check(segment))
+    elif segment.kind == Kind.KEEPER:
+        groups += keeper_inspection.groups(segment)
+        checks += [Check(what, fault) for what, fault in keeper_inspection.checks(segment)]
     else:
         groups.append(("changed", (("wakes", f"{segment.array('words')[0]:,}"),)))
     return Report(f"{segment.path}", tuple(groups), tuple(checks))

@@ -292,6 +292,8 @@ def _laid_out(kind: Kind, described: Regions) -> Regions:
         return layout.account_regions()
     if kind == Kind.EVENTS:
         return layout.events_regions(described["events"].shape[0])
+    if kind == Kind.KEEPER:
+        return layout.keeper_regions()
     if kind == Kind.BARS:
         return layout.bars_regions(described["frames"].shape[0], described["rows"].shape[0])
     return layout.engine_regions() if kind == Kind.ENGINE else layout.changed_regions()

@@ -22,10 +22,10 @@ from shm.layout import EventKind
 from shm.registry import Registry
 from shm.segment import NoRoom
 
-from ..config import Settings
+from ..config import Settings, SymbolSettings
 from ..processes import WorkerProcess, processes_of
 from . import decide
-from .child import Child, Started, start_engine, start_simulator
+from .child import Child, Started, start_engine, start_keeper, start_simulator
 from .decide import Action, Park, Part, Phase, Role, Start, Stop, Tell, Why
 from .errors import RefusedForGood
 from .folder import Folder
@@ -41,6 +41,7 @@ from .wishes import compare
 _log = logging.getLogger(__name__)
 
 ENGINE = "engine"
+KEEPER = "keeper"
 SERVER = "fork server"
 SIMULATOR = "simulator"
 
@@ -68,6 +69,7 @@ class Supervisor:
         self._turnover = Turnover(job.settings.symbols)
         self._processes: dict[str, WorkerProcess] = {}  # as they shall be
         self._started: dict[str, WorkerProcess] = {}  # as each was when it was started last
+        self._keeper_told: tuple[SymbolSettings, ...] = ()  # the instruments that the living keeper knows of
         self._engine_takes = False  # it has its job, and listens to what changes
         self._said: dict[str, str] = {}  # the last sentence said of a symbol file, or of their folder
         self._children: dict[str, Child] = {}
@@ -98,6 +100,7 @@ class Supervisor:
             for action in self._due():
                 self._perform(action)
             self._publish()
+            self._tell_keeper()
             if self._stopping and not any(role.filled for role in self._roles.values()):
                 self._selector.close()
                 if self._final:
@@ -171,6 +174,9 @@ class Supervisor:
             child = start_simulator(self._environ)
             child.give(json.dumps({**(self._simulator or {}), "supervisor_pid": os.getpid()}).encode())
             return child
+        if part is Part.KEEPER:
+            self._keeper_told = ()
+            return start_keeper(self._environ)
         self._idle_engine = child = start_engine(self._environ)
         return child
 
@@ -195,13 +201,30 @@ class Supervisor:
             return  # the only instrument is just made anew
         self._idle_engine = None
         self._engine_takes = True
+        engine.say(self._job(self._engine_settings(), symbols))
+
+    def _tell_keeper(self) -> None:
+        """Its job, and the whole of it again when instruments came, went or changed.
+
+        Nothing while it has not read what it was told last: one that waits for a disk would let us wait with it.
+        """
+        symbols, keeper = self._turnover.worked, self._children.get(KEEPER)
+        if keeper is None or not symbols or symbols == self._keeper_told:
+            return
+        assert isinstance(keeper, Started)
+        if keeper.heard_all:
+            keeper.say(self._job(self._settings, symbols))
+            self._keeper_told = symbols
+
+    def _job(self, settings: Settings, symbols: tuple[SymbolSettings, ...]) -> bytes:
+        """The line that engine and keeper begin with."""
         job = {
-            "settings": replace(self._engine_settings(), symbols=symbols).to_json(),
+            "settings": replace(settings, symbols=symbols).to_json(),
             "generation": self._memory.generation,
             "folder": str(self._memory.folder),
             "supervisor_pid": os.getpid(),
         }
-        engine.say(json.dumps(job).encode() + b"\n")
+        return json.dumps(job).encode() + b"\n"
 
     def _engine_settings(self) -> Settings:
         if self._simulator is None or self._simulator_url is None:
@@ -449,6 +472,8 @@ class Supervisor:
             return self._memory.worker_beat(self._started[role.name])
         if role.part is Part.ENGINE:
             return self._memory.engine_beat()
+        if role.part is Part.KEEPER:
+            return self._memory.keeper_beat()
         return self._server_packets if role.part is Part.SERVER else int(self._simulator_url is not None)
 
     def _publish(self) -> None:
@@ -465,6 +490,8 @@ class Supervisor:
         up = all(role.phase in (Phase.LIVES, Phase.PARKED) for role in self._roles.values())
         if up and self._idle_engine is None and not self._said_ready and not self._stopping:
             self._said_ready = True
+            # Only now: what it imports takes a second of a core, and no book waits for it.
+            self._roles[KEEPER] = Role(KEEPER, Part.KEEPER)
             self._report.say(
                 "ready",
                 name=self._settings.name,

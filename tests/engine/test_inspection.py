@@ -21,6 +21,7 @@ from shm.layout import EventKind, Kind, Reason, State
 from shm.life import start_ticks
 from shm.ring import RingWriter
 from shm.segment import Segment, create
+from shm.timeframe import Unit
 
 GENERATION = 3
 FIRST_SEQUENCE = GENERATION << layout.GENERATION_SHIFT
@@ -301,6 +302,24 @@ def test_all_segments_of_a_running_engine(
     registry.write(folder, dataclasses.replace(registry.read(folder), supervisor_start_ticks=1))
     assert inspection.main(["--name", "mine"]) == 0
     assert capsys.readouterr().out.startswith("engine mine has ended")
+
+
+def test_a_keepers_counters_and_wishes_are_shown(tmp_path: Path) -> None:
+    segment = create(tmp_path / "keeper", Kind.KEEPER, layout.keeper_regions(), generation=1)
+    segment.array("words")[layout.KEEPER_WORDS.index("sealed_rows") * layout.WORDS_A_LINE] = 4711
+    wishes = segment.array("wishes")
+    wishes[:2] = [
+        (9, Unit.MINUTE, 5, 1_795_300_200 * 10**9, 1_795_300_800 * 10**9, b"MNQ", (0,) * 7),
+        (8, 77, 5, 10**9, 2 * 10**9, b"MES", (0,) * 7),
+    ]
+    report = inspection.examine(inspection.open_segment(segment.path))
+    text = inspection.render(report)
+    assert report.whole, text
+    assert re.search(r"sealed_rows +4,711\n", text)
+    assert "  8  MES unit 77, 1970-01-01 00:00:01 to 1970-01-01 00:00:02\n" in text
+    assert "  9  MNQ 5min, 2026-11-21 22:30:00 to 2026-11-21 22:40:00\n" in text
+    wishes["number"][2:4], wishes["start_ns"][3] = 9, 1
+    assert _faults(segment) == ["9", "9, 9"]
 
 
 def test_who_is_not_heard_any_more_is_not_called_live(book: Segment) -> None:

@@ -47,7 +47,13 @@ def make_segments(name: str) -> Path:
         ring = segment.create(here / f"{symbol}.ring", Kind.RING, regions, generation=GENERATION, symbol=symbol)
         ring.array("words")[layout.CAPACITY] = 1 << 20
         ring.close()
-    segment.create(here / "engine", Kind.ENGINE, layout.engine_regions(), generation=GENERATION).close()
+    common = {
+        "engine": (Kind.ENGINE, layout.engine_regions()),
+        "keeper": (Kind.KEEPER, layout.keeper_regions()),
+        "keeper.ring": (Kind.RING, layout.ring_regions(layout.KEEPER_RING_BYTES)),
+    }
+    for name, (kind, common_regions) in common.items():
+        segment.create(here / name, kind, common_regions, generation=GENERATION).close()
     return folder
 
 
