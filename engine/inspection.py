@@ -22,7 +22,7 @@ from shm.life import start_ticks
 from shm.sealed import open_sealed, parse_name
 from shm.segment import Segment, attach
 
-from . import keeper_inspection
+from . import hours, keeper_inspection
 from .arguments import Arguments
 from .entry import complain
 from .feeds.session import State as FeedState
@@ -116,6 +116,12 @@ def examine_bars(path: Path) -> Report:
     sealed = open_sealed(path)
     checks = tuple(Check(what, fault) for what, fault in bar_inspection.checks(sealed))
     return Report(f"{path}", bar_inspection.groups(sealed), checks)
+
+
+def examine_hours(path: Path) -> Report:
+    """Describe a file of trading hours. Raises LayoutError for what is none; FileNotFoundError passes."""
+    rows = hours.read(path)
+    return Report(f"{path}", keeper_inspection.hours_groups(rows), (Check("checksum, and rows in order"),))
 
 
 def _is_bars(path: Path) -> bool:
@@ -474,7 +480,14 @@ def segments_of(name: str) -> tuple[list[Path], str]:
     if start_ticks(listed.supervisor_pid) != listed.supervisor_start_ticks:
         ended = f"engine {name} has ended (process {listed.supervisor_pid} is no more): this is what it left"
     below = registry.generation_folder(folder, listed.generation)
-    return sorted(path for path in below.iterdir() if path.is_file()), ended
+    return sorted(path for path in below.iterdir() if path.is_file() and path.suffix != ".tmp"), ended
+
+
+def _examine_file(path: Path) -> Report:
+    """Whatever it is. Raises LayoutError, OSError."""
+    if _is_bars(path):
+        return examine_bars(path)
+    return examine_hours(path) if path.suffix == hours.SUFFIX else _examine_segment(path)
 
 
 def _examine_segment(path: Path) -> Report:
@@ -523,7 +536,7 @@ def _print_all(files: Iterable[Path], command: str) -> int:
     status = 0
     for path in files:
         try:
-            report = examine_bars(path) if _is_bars(path) else _examine_segment(path)
+            report = _examine_file(path)
         except FileNotFoundError:
             complain(command, f"{path} does not exist")
             status = 1

@@ -1,4 +1,4 @@
-"""What `scripts/inspect` prints of a keeper's segment: what it has done, and what it waits for."""
+"""What `scripts/inspect` prints of a keeper: what it has done, what it waits for, and the trading hours it gave."""
 
 import time
 from collections.abc import Iterator
@@ -20,6 +20,19 @@ def groups(segment: Segment) -> Groups:
         ("keeper", tuple((name, f"{count:,}") for name, count in counters)),
         ("wishes", tuple((f"{row['number']:,}", _wish(row)) for row in _standing(segment))),
     )
+
+
+def hours_groups(rows: Rows) -> Groups:
+    """The same for the rows of a file of trading hours, which is whole or cannot be read."""
+    days = np.unique(rows["trading_day"]).astype("datetime64[D]")
+    regular = int(np.count_nonzero(rows["rth"]))
+    said = (
+        ("sessions", f"{len(rows)}, {regular} of them with regular hours"),
+        ("from", _wall(int(rows["open_ns"][0]))),
+        ("to", _wall(int(rows["close_ns"][-1]))),
+        ("trading days", f"{len(days)}, {days[0]} to {days[-1]}"),
+    )
+    return (("trading hours", said),)
 
 
 def checks(segment: Segment) -> Iterator[tuple[str, str]]:
