@@ -27,6 +27,7 @@ from ..processes import WorkerProcess, processes_of
 from . import decide
 from .child import Child, Started, start_engine, start_keeper, start_simulator
 from .decide import Action, Park, Part, Phase, Role, Start, Stop, Tell, Why
+from .employment import job_line, worker_job
 from .errors import RefusedForGood
 from .folder import Folder
 from .job import Job
@@ -201,7 +202,7 @@ class Supervisor:
             return  # the only instrument is just made anew
         self._idle_engine = None
         self._engine_takes = True
-        engine.say(self._job(self._engine_settings(), symbols))
+        engine.say(job_line(self._engine_settings(), symbols, self._memory.folder, self._memory.generation))
 
     def _tell_keeper(self) -> None:
         """Its job, and the whole of it again when instruments came, went or changed.
@@ -213,18 +214,8 @@ class Supervisor:
             return
         assert isinstance(keeper, Started)
         if keeper.heard_all:
-            keeper.say(self._job(self._settings, symbols))
+            keeper.say(job_line(self._settings, symbols, self._memory.folder, self._memory.generation))
             self._keeper_told = symbols
-
-    def _job(self, settings: Settings, symbols: tuple[SymbolSettings, ...]) -> bytes:
-        """The line that engine and keeper begin with."""
-        job = {
-            "settings": replace(settings, symbols=symbols).to_json(),
-            "generation": self._memory.generation,
-            "folder": str(self._memory.folder),
-            "supervisor_pid": os.getpid(),
-        }
-        return json.dumps(job).encode() + b"\n"
 
     def _engine_settings(self) -> Settings:
         if self._simulator is None or self._simulator_url is None:
@@ -232,30 +223,9 @@ class Supervisor:
         return self._settings.at_simulator(self._simulator_url, self._simulator["user_name"])
 
     def _worker_job(self, role: Role) -> dict[str, object]:
-        """A job as `workers/job.py` reads it."""
         process = self._started[role.name]
-        return {
-            "name": process.name,
-            "cpu": process.cpu,
-            "bell": process.has_bell,
-            "folder": str(self._memory.folder),
-            "generation": self._memory.generation,
-            "data_folder": str(self._settings.data_folder),
-            "supervisor_pid": os.getpid(),
-            "instruments": [
-                {
-                    "symbol": each.symbol,
-                    "batch_max_frames": each.batch_max_frames,
-                    "batch_max_us": each.batch_max_us,
-                    "spin_us": each.spin_us,
-                    "quarantine": [begun.sequence for begun in role.quarantine if begun.symbol == each.symbol],
-                    "timeframes": each.bars,
-                    "close_grace_ms": each.close_grace_ms,
-                    "hot_rows": each.hot_rows,
-                }
-                for each in process.symbols
-            ],
-        }
+        where = self._settings.data_folder, self._memory.folder, self._memory.generation
+        return worker_job(process, role.quarantine, *where)
 
     # ── instruments that come and go ──────────────────────────────────────────────────────────────────────
 
