@@ -16,6 +16,7 @@ from ..config import SymbolSettings
 from ..page import Page
 from .disk import Disk
 from .hot import Hot
+from .repairs import Repairs
 from .sealing import Subject
 from .shelf import Shelf
 from .store import Store
@@ -43,6 +44,11 @@ class Instrument:
     def hot_file(self) -> Path | None:
         """What has to be synced."""
         return self._hot.path if self._hot else None
+
+    @property
+    def repairs(self) -> list[Repairs]:
+        """Of the timeframes that the venue can be asked for."""
+        return [shelf.repairs for shelf in self.shelves.values() if shelf.repairs is not None]
 
     def close(self) -> None:
         """Leave its files to another keeper."""
@@ -90,7 +96,10 @@ class Instrument:
     def _shelf(self, hot: Hot, t: int) -> Shelf:
         timeframe = hot.timeframes[t]
         subject = Subject(self.settings.symbol, timeframe, hot.scale)
-        return Shelf(hot, t, Store(self.folder / timeframe.name, subject, self._disk), self._disk)
+        store = Store(self.folder / timeframe.name, subject, self._disk)
+        is_asked_for = timeframe.is_time and not timeframe.is_session
+        repairs = Repairs(self.settings, hot, t, store, self._disk) if is_asked_for else None
+        return Shelf(hot, t, store, repairs, self._disk)
 
     def _rest(self, now_ns: int, why: str) -> None:
         self._rest_until_ns = now_ns + REST_NS

@@ -1,4 +1,4 @@
-"""All instruments in turn, a few times a second: trading hours, sealing, upkeep."""
+"""All instruments in turn, a few times a second: trading hours, sealing, history, upkeep."""
 
 import logging
 from typing import Final
@@ -10,10 +10,12 @@ from shm.registry import generation_folder
 from ..config import Settings
 from ..job import Job
 from ..page import Page
+from .asking import Asking
 from .disk import Disk
 from .instrument import Instrument
 from .timetable import Timetable
 from .upkeep import Upkeep
+from .wishes import Wishes
 
 TURN_S: Final = 0.25
 HOURS_NS: Final = 60_000_000_000  # between two looks at the day
@@ -33,6 +35,8 @@ class Keeper:
         self._disk = disk or Disk()
         self._timetable = Timetable(here)
         self._upkeep = Upkeep(job.settings.keeper, self._page, self._disk, now_ns)
+        ring = segment.attach(here / "keeper.ring", Kind.RING, writable=True, generation=job.generation)
+        self._asking = Asking(Wishes(own.array("wishes"), ring.array("words"), now_ns), self._page)
         self._instruments: dict[str, Instrument] = {}
         self.take(job.settings)
 
@@ -58,6 +62,7 @@ class Keeper:
             self._write_hours(wall_ns)
         for each in self._instruments.values():
             each.seal(now_ns, wall_ns)
+        self._asking.turn([each for one in self._instruments.values() for each in one.repairs], now_ns, wall_ns)
         self._upkeep.turn(list(self._instruments.values()), now_ns, wall_ns)
         self._page.add("rounds")
 

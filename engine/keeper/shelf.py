@@ -14,6 +14,7 @@ from shm.layout import Rows
 
 from .disk import Disk
 from .hot import Hot
+from .repairs import Repairs
 from .store import Store
 
 FULL: Final = (4, 5)  # of the ring's rows, when half of them are sealed
@@ -36,21 +37,26 @@ def runs(rows: Rows) -> Iterator[Rows]:
 class Shelf:
     """Timeframe `t` of a mapped file, and where its sealed bars lie."""
 
-    def __init__(self, hot: Hot, t: int, store: Store, disk: Disk) -> None:
-        """What was sealed and not yet told to the worker, because the keeper ended between, is told now."""
+    def __init__(self, hot: Hot, t: int, store: Store, repairs: Repairs | None, disk: Disk) -> None:
+        """`repairs`: of the same, if the venue can be asked for such bars.
+
+        What was sealed and not yet told to the worker, because the keeper ended between, is told now.
+        """
         self.store = store
+        self.repairs = repairs
         self._hot = hot
         self._t = t
         self._disk = disk
-        hot.set_sealed_to(t, min(store.sealed_through(), hot.slot(t).end))
+        hot.set_sealed_to(t, store.sealed_through())
 
     def seal(self, now_wall_ns: int) -> tuple[int, int]:
-        """Seal the oldest half if the ring is nearly full: how many rows, in how many files.
+        """Seal the oldest half if the ring is nearly full: how many rows, in how many files. Doubts are noted before.
 
         Raises OSError; what was not sealed then stays hot.
         """
         sealed = self._hot.sealed_to(self._t)
-        to = due(sealed, self._hot.slot(self._t).end, self._hot.size(self._t))
+        end = self.repairs.look() if self.repairs else self._hot.slot(self._t).end
+        to = due(sealed, end, self._hot.size(self._t))
         if to == sealed:
             return 0, 0
         rows = self._hot.rows(self._t, sealed, to)

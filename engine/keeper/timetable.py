@@ -14,7 +14,7 @@ from shm.layout import Rows
 from .. import hours
 from ..calendars import calendar_of
 from ..config import SymbolSettings
-from ..sessions import sessions_of
+from ..sessions import FIRST_YEAR, LAST_YEAR, sessions_of
 
 _MONTH: Final = timedelta(days=31)
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -32,14 +32,11 @@ def months_about(day: date) -> tuple[date, date]:
 
 
 def sessions_between(settings: SymbolSettings, start_ns: int, end_ns: int) -> Rows:
-    """The sessions of an instrument that may touch those times, as rows of layout.SESSION.
-
-    Raises ValueError for years that we have no table of.
-    """
+    """The sessions of an instrument that may touch those times, as far as tables reach: rows of layout.SESSION."""
     week = timedelta(days=7)  # a trading day can begin days before its date
-    return sessions_of(
-        calendar_of(settings.symbol, settings.calendar), day_of(start_ns) - week, day_of(end_ns) + week, "eth"
-    )
+    first = max(day_of(start_ns) - week, date(FIRST_YEAR, 1, 1))
+    last = min(day_of(end_ns) + week, date(LAST_YEAR, 12, 31))
+    return sessions_of(calendar_of(settings.symbol, settings.calendar), first, last)
 
 
 class Timetable:

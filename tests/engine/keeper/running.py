@@ -12,7 +12,7 @@ import numpy as np
 from engine.config import FeedSettings, HttpSettings, KeeperSettings, Settings, SymbolSettings, VenueSettings
 from engine.job import Job
 from shm import layout
-from shm.layout import KEEPER_WORDS, WORDS_A_LINE, Kind
+from shm.layout import ANSWER, KEEPER_WORDS, NEVER_NS, WORDS_A_LINE, Answered, Kind, Rows
 from shm.registry import generation_folder
 from shm.ring import RingWriter
 from shm.segment import Segment, create
@@ -65,6 +65,14 @@ class Stage:
         """The wishes that stand there."""
         table = self.own.array("wishes")
         return table[np.flatnonzero(table["number"])]
+
+    def answer(self, number: int, answered: Answered, rows: Rows, settled_ns: int = NEVER_NS, refused: int = 0) -> None:
+        """What the engine says to a wish, in quarters of a point."""
+        head = np.zeros(1, ANSWER)
+        head["number"], head["answered"], head["rows"], head["refused"] = number, answered, len(rows), refused
+        head["settled_ns"], head["price_scale"], head["price_increment"] = settled_ns, 9, 250_000_000
+        assert self.answers.push(head.tobytes() + rows.tobytes())
+        self.answers.publish()
 
     def start(self) -> subprocess.Popen[bytes]:
         """The process, with its job. Its standard input stays open."""

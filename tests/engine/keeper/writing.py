@@ -27,8 +27,15 @@ class HotWriter:
             frame = self._segment.array("frames")[t]
             frame["unit"], frame["amount"] = parse(name)
             frame["first"], frame["rows"] = t * size, size
-        self._segment.array("control")[layout.BARS_SCALE : layout.BARS_SCALE + 4] = scale
+        self.rescale(scale)
         self._begun = [0] * len(names)
+
+    def rescale(self, scale: Scale) -> None:
+        self._segment.array("control")[layout.BARS_SCALE : layout.BARS_SCALE + 4] = scale
+
+    def damage(self, number: int) -> None:
+        """A bit of that row of the first timeframe is another one."""
+        self._segment.array("rows")["volume"][number % self.size] ^= 1
 
     def sealed_to(self, t: int = 0) -> int:
         return int(self._segment.array("control")[layout.sealed_line(t)])
