@@ -1,8 +1,7 @@
 """What the keeper wants of the venue's history, and what it gets: wishes in its own segment, answers down a ring.
 
 The keeper has no socket. The engine looks at the wishes each second and asks the venue; its answers come in parts. An
-engine that was started again answers all that stand there from their beginning, so a part can come twice, and what the
-engine of before had begun is whole only with the last part of the new one.
+engine that was started again says so with a gap record, and answers all that stand there from their beginning.
 """
 
 import logging
@@ -16,7 +15,7 @@ from shm.ring import AFTER, AT, KIND, PEEK_WORDS, SIZE, peek, release
 from shm.timeframe import Timeframe
 
 MAX_BARS: Final = 20_000  # of a wish: a page of the venue's, or two
-MAX_PARTS_BARS: Final = 4 * MAX_BARS  # an answer that was begun a few times
+MAX_PARTS_BARS: Final = 4 * MAX_BARS  # what nobody asked for is not collected without end
 
 _log = logging.getLogger(__name__)
 
@@ -90,7 +89,10 @@ class Wishes:
         fence()
         while peek(self._ring, position, tail, self._row):
             position = int(self._row[AFTER])
-            if int(self._row[KIND]) == Record.DATA:
+            if int(self._row[KIND]) == Record.GAP:  # an engine in place of another: its answers begin anew
+                for parts in self._parts.values():
+                    parts.clear()
+            elif int(self._row[KIND]) == Record.DATA:
                 at, size = int(self._row[AT]), int(self._row[SIZE])
                 answers += self._read(self._ring.view(np.uint8)[at : at + size].tobytes())
             release(self._ring, position)

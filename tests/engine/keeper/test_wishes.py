@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from engine.keeper.wishes import MAX_BARS, Wish, Wishes
-from shm.layout import MAX_WISHES, Answered
+from shm.layout import MAX_WISHES, Answered, Reason
 from shm.timeframe import parse
 from tests import made_bars
 from tests.engine.keeper.running import Stage
@@ -44,12 +44,13 @@ def test_a_wish_stands_there_until_it_is_answered(stage: Stage) -> None:
     assert asking.take() == []
 
 
-def test_what_an_engine_that_ended_had_begun_is_there_once(stage: Stage) -> None:
+def test_what_an_engine_that_ended_had_begun_is_not_gone_on_with(stage: Stage) -> None:
     asking = wishes(stage)
     number = asking.put(WISH)
     rows = made_bars.plain(100)
     stage.answer(number, Answered.MORE, rows[:60])
-    again = rows.copy()
+    stage.answers.gap(Reason.ENGINE_RESTART)
+    again = rows[5:].copy()
     again["volume"] += 1
     stage.answer(number, Answered.MORE, again[:50])
     stage.answer(number, Answered.DONE, again[50:])
