@@ -225,6 +225,7 @@ def test_a_record_that_kills_twice_is_set_aside(up: Supervised) -> None:
     up.until("restarted", role="MNQ", restarts=2)
     lock = up.folder / "worker-MNQ.lock"
     wait_for(lambda: is_held(lock), LIMIT_S, "a worker that lives with it")
+    wait_for(lambda: len(events_of(up)) == 3, LIMIT_S, "its last restart among the events, which launch is told first")
     assert [(event.kind, event.sequence) for event in events_of(up)] == [
         ("restart", 0),
         ("quarantine", sequence),
