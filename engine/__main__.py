@@ -34,10 +34,13 @@ from .cache import Caches
 from .clock import TICK_NS, Clock
 from .config import ConfigError, SymbolSettings, credentials
 from .control import Control
+from .errands import Errands
 from .feeds import projectx
 from .feeds.account import AccountFeed
 from .feeds.gateway import Gateway
 from .feeds.market import Feed
+from .history.fetching import History
+from .hours_relay import HoursRelay
 from .http import HttpPool, VenueRefusal
 from .instruments import Instruments, Opened
 from .job import Job
@@ -114,6 +117,7 @@ async def run(job: Job, lines: Lines) -> None:
         said = _report_streaming, let_go, silent
         feed = Feed(job.settings.feed, hub_url, pool, gateway, router, lanes, page, boottime_ns, *said)
         instruments = Instruments(here, job.generation, gateway, clock, feed, opened)
+        errands = Errands(here, job.generation, instruments, History(gateway))
         feeding = loop.create_task(feed.run())
         tasks = [
             feeding,
@@ -121,6 +125,8 @@ async def run(job: Job, lines: Lines) -> None:
             loop.create_task(Control(lines, instruments, report).run()),
             loop.create_task(instruments.follow_fronts(job.settings.feed.roll_check_s)),
             loop.create_task(instruments.follow_suspects()),
+            loop.create_task(HoursRelay(here).run(lambda: instruments.rings)),
+            loop.create_task(errands.run()),
         ]
         if writer is not None:
             venue = job.settings.venue

@@ -41,7 +41,8 @@ FRONT: Final = "front"
 ANY_CPU: Final = -1
 TIMEFRAMES: Final = ("1s", "1m", "5m", "1h", "1d")
 EMPTY_BARS: Final = ("none", "flat", "marked")
-RESERVED_PROCESSES: Final = ("engine", "simulator")  # the supervisor's names of other parts
+RESERVED_PROCESSES: Final = ("engine", "keeper", "simulator")  # the supervisor's names of other parts
+RESERVED_SYMBOLS: Final = ("keeper", "recorder")  # a ring of this name is not an instrument's
 
 CONTRACT_ID: Final = re.compile(r"CON\.F\.US\.[A-Z0-9]{1,16}\.[FGHJKMNQUVXZ][0-9]{2}")
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
@@ -480,6 +481,8 @@ def _symbol_settings(symbol: object, table: Mapping[str, Any], source: str) -> S
         raise ConfigError(
             f"{source}: {_shown(symbol)} cannot be a symbol: use letters, digits, '.', '_' and '-', 32 at most"
         )
+    if symbol in RESERVED_SYMBOLS:
+        raise ConfigError(f"{source}: {symbol} cannot be a symbol, it is a part of the engine: choose another name")
     settings = _read_table(SymbolSettings, table, source, "", symbol=symbol)
     if settings.levels > settings.max_depth:
         raise ConfigError(

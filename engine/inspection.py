@@ -23,7 +23,7 @@ from shm.life import start_ticks
 from shm.sealed import open_sealed, parse_name
 from shm.segment import Segment, attach
 
-from . import hot_inspection
+from . import hot_inspection, hours, keeper_inspection
 from .arguments import Arguments
 from .entry import complain
 from .feeds.session import State as FeedState
@@ -106,6 +106,9 @@ def examine(segment: Segment) -> Report:
         described, found = _hot_bars(segment)
         groups += described
         checks += found
+    elif segment.kind == Kind.KEEPER:
+        groups += keeper_inspection.groups(segment)
+        checks += [Check(what, fault) for what, fault in keeper_inspection.checks(segment)]
     else:
         groups.append(("changed", (("wakes", f"{segment.array('words')[0]:,}"),)))
     return Report(f"{segment.path}", tuple(groups), tuple(checks))
@@ -140,6 +143,12 @@ def examine_folder(path: Path) -> Iterator[Report]:
             continue
         groups, checks = folder_inspection.examine(part, wanted)
         yield Report(f"{part}", groups, tuple(Check(what, fault) for what, fault in checks))
+
+
+def examine_hours(path: Path) -> Report:
+    """Describe a file of trading hours. Raises LayoutError for what is none; FileNotFoundError passes."""
+    rows = hours.read(path)
+    return Report(f"{path}", keeper_inspection.hours_groups(rows), (Check("checksum, and rows in order"),))
 
 
 def _is_bars(path: Path) -> bool:
@@ -498,7 +507,14 @@ def segments_of(name: str) -> tuple[list[Path], str]:
     if start_ticks(listed.supervisor_pid) != listed.supervisor_start_ticks:
         ended = f"engine {name} has ended (process {listed.supervisor_pid} is no more): this is what it left"
     below = registry.generation_folder(folder, listed.generation)
-    return sorted(path for path in below.iterdir() if path.is_file()), ended
+    return sorted(path for path in below.iterdir() if path.is_file() and path.suffix != ".tmp"), ended
+
+
+def _examine_file(path: Path) -> Report:
+    """Whatever it is. Raises LayoutError, OSError."""
+    if _is_bars(path):
+        return examine_bars(path)
+    return examine_hours(path) if path.suffix == hours.SUFFIX else _examine_segment(path)
 
 
 def _examine_segment(path: Path) -> Report:
@@ -565,7 +581,7 @@ def _examine(path: Path) -> Iterable[Report]:
     """The reports of one path, whatever lies there."""
     if path.is_dir():
         return examine_folder(path)
-    return [examine_bars(path) if _is_bars(path) else _examine_segment(path)]
+    return [_examine_file(path)]
 
 
 if __name__ == "__main__":

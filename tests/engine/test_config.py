@@ -219,6 +219,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"cannot be read \(No such file or directory\): give --config"):
         load(tmp_path / "absent.toml")
     (tmp_path / "MNQ.toml").unlink()
+    assert "keeper cannot be a symbol" in refusal(tmp_path, "", name="keeper.toml")
     assert "'a b' cannot be a symbol" in refusal(tmp_path, "", name="a b.toml")
 
 
