@@ -125,7 +125,9 @@ class HotFile:
                 return "its table of timeframes is damaged"
             end += size
             newest = bar_rows.newest(pair)
-            if newest < 0 and any(int(slot["begin"]) == int(slot["end"]) != 0 for slot in pair):
+            if newest < 0 and any(
+                int(slot["begin"]) == int(slot["end"]) != 0 or int(slot["begin"]) > 1 for slot in pair
+            ):
                 return "what it says of a timeframe fits neither of its two checksums"
             if newest >= 0 and int(pair[newest]["through"]) >> layout.GENERATION_SHIFT > self._generation:
                 return "it goes through records of a generation that is still to come"
