@@ -30,6 +30,17 @@ def cut(length_s: int) -> Any:
     return lambda ns: (ns - ns % (length_s * SECOND), ns - ns % (length_s * SECOND) + length_s * SECOND)
 
 
+def week_of(monday: int) -> Any:
+    """Five trading days, each from 23:00 of the evening before to 22:00, with a break at noon on Wednesday."""
+    rows = []
+    for day in range(monday, monday + 5):
+        begin, end = (day * 86_400 - 3600) * SECOND, (day * 86_400 + 22 * 3600) * SECOND
+        noon = (day * 86_400 + 12 * 3600) * SECOND
+        parts = [(begin, noon), (noon + 3600 * SECOND, end)] if day == monday + 2 else [(begin, end)]
+        rows += [(*part, day, 0) for part in parts]
+    return np.array(rows, layout.SESSION)
+
+
 class BarRig(rig.Rig):
     """Every record is stamped with `wall_ns`, and with a clock that began with it and never jumps."""
 

@@ -3,6 +3,7 @@
 import os
 import random
 import shutil
+from collections import Counter
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,7 @@ from shm import layout
 from shm.bars import highest
 from shm.layout import BarFlag, Reason
 from tests import model
-from tests.workers.bar_rig import BEGIN_NS, SECOND, SLACK_NS, TICKS, BarRig, cut, of_bar, of_row
+from tests.workers.bar_rig import BEGIN_NS, SECOND, SLACK_NS, TICKS, BarRig, cut, of_bar, of_row, week_of
 
 SESSIONS = int(os.environ.get("SHARDBOOK_BAR_SESSIONS", "25"))  # that are held against the model
 SUMMED_SESSIONS = 40 * SESSIONS
@@ -36,7 +37,7 @@ class Pair:
             if not sums_only
         ]
         self.data_wall_ns = 0
-        self.sums = {"trades": 0, "volume": 0, "buy_volume": 0, "notional": 0}
+        self.sums = Counter(trades=0, volume=0, buy_volume=0, notional=0)
         self.heard()
         self.snapshot()
 
@@ -55,13 +56,7 @@ class Pair:
         self.heard(trades[-1][0])
         self.data_wall_ns = self.rig.wall_ns
         for _, ticks, size, side in trades:
-            for name, more in (
-                ("trades", 1),
-                ("volume", size),
-                ("buy_volume", size * (side == 0)),
-                ("notional", ticks * size),
-            ):
-                self.sums[name] += more
+            self.sums.update(trades=1, volume=size, buy_volume=size * (side == 0), notional=ticks * size)
         for bars in self.bars:
             bars.record(trades)
 
@@ -217,32 +212,18 @@ def test_a_full_ring_counts_what_it_loses_and_marks_the_next_bar(tmp_path: Path)
     ]
 
 
-DAY_NS = 86_400 * SECOND
-
-
-def _week(monday: int) -> Any:
-    """Five trading days, each from 23:00 of the evening before to 22:00, with a break at noon on Wednesday."""
-    rows = []
-    for day in range(monday, monday + 5):
-        begin, end = (day * 86_400 - 3600) * SECOND, (day * 86_400 + 22 * 3600) * SECOND
-        noon = (day * 86_400 + 12 * 3600) * SECOND
-        parts = [(begin, noon), (noon + 3600 * SECOND, end)] if day == monday + 2 else [(begin, end)]
-        rows += [(*part, day, 0) for part in parts]
-    return np.array(rows, layout.SESSION)
-
-
 def test_days_weeks_and_months_follow_the_session_table(tmp_path: Path) -> None:
     rig = BarRig(tmp_path, "1d 1w 1mo 1h")
     rig.snapshot()
     monday = 20780  # 2026-11-23; BEGIN_NS is the Sunday before
-    assert monday - 1 == BEGIN_NS // DAY_NS
+    assert monday - 1 == BEGIN_NS // (86_400 * SECOND)
     rig.trades([(rig.wall_ns, TICKS, 1, 0)])
     rig.drain()
     assert [int(rig.slot(i)["unplaced"]) for i in range(4)] == [1, 1, 1, 0]
     for week in range(-5, 8):
-        rig.sessions(_week(monday + 7 * week))
+        rig.sessions(week_of(monday + 7 * week))
     volumes: dict[int, int] = {}
-    for session in np.concatenate([_week(monday + 7 * week) for week in range(2)]):
+    for session in np.concatenate([week_of(monday + 7 * week) for week in range(2)]):
         for ns in (int(session["open_ns"]), int(session["close_ns"]) - 100):
             rig.later(ns - rig.wall_ns)
             rig.clock()
@@ -265,7 +246,7 @@ def test_days_weeks_and_months_follow_the_session_table(tmp_path: Path) -> None:
     assert {int(row["trading_day"]) for row in rig.rows(3)} == {monday - 1, *list(volumes)[:-1]} | set(volumes)
 
 
-@pytest.mark.parametrize("rows", [np.zeros(2, layout.SESSION), _week(20780)[::-1]])
+@pytest.mark.parametrize("rows", [np.zeros(2, layout.SESSION), week_of(20780)[::-1]])
 def test_what_is_no_table_changes_none(tmp_path: Path, rows: Any) -> None:
     rig = BarRig(tmp_path, "1d")
     rig.snapshot()

@@ -97,7 +97,7 @@ def _shown(path: Path) -> dict[tuple[str, int], bytes]:
         hot = HotBars(path, "MNQ")
     except LayoutError:
         return {}
-    found = {}
+    found: dict[tuple[str, int], bytes] = {}
     for i, timeframe in enumerate(hot.timeframes):
         try:
             end = hot.slot(i).end

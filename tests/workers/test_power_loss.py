@@ -4,6 +4,7 @@ cases, bytes in memory. The file opens every time, holds nothing that was not so
 import mmap
 import random
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
@@ -12,8 +13,7 @@ import pytest
 from shm import layout
 from shm.bars import HotBars
 from shm.layout import BarFlag
-from tests.workers.bar_rig import SECOND, TICKS, BarRig
-from tests.workers.test_bars import _week
+from tests.workers.bar_rig import SECOND, TICKS, BarRig, week_of
 
 CASES = 500
 STEPS = 400
@@ -49,7 +49,7 @@ class Life:
         self._rig = BarRig(folder, timeframes, hot_rows=ROWS)
         self._seen = HotBars(folder / "hot", "MNQ")
         for week in range(-1, 2):
-            self._take(lambda week=week: self._rig.sessions(_week(MONDAY + 7 * week)))
+            self._take(partial(self._rig.sessions, week_of(MONDAY + 7 * week)))
         self._take(self._rig.snapshot)
         for _ in range(STEPS):
             self._step(rng)
@@ -64,7 +64,7 @@ class Life:
             self._take(rig.gap)
             self._take(rig.snapshot)
         elif what < 0.04:
-            self._take(lambda: rig.sessions(_week(MONDAY + rng.choice((0, 7)))))
+            self._take(lambda: rig.sessions(week_of(MONDAY + rng.choice((0, 7)))))
         elif what < 0.6:
             trades = trades_of(rng, rig.wall_ns - rng.choice((0, 0, 2, 6)) * SECOND)
             self._take(lambda: rig.trades(trades), trades)

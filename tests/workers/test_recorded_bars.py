@@ -32,6 +32,11 @@ def made(rig: BarRig, i: int) -> dict[int, Ohlcv]:
     return {int(row["start_ns"]): tuple(int(row[name]) for name in names) for row in highest(rig.rows(i))}
 
 
+def ohlcv(columns: list[str], ticks: int) -> Ohlcv:
+    """Of a recorded minute, in ticks, of which so many make a dollar or a point."""
+    return (*(round(float(price) * ticks) for price in columns[:4]), int(columns[4]))
+
+
 def trading_date(ns: int) -> date:
     """Of a time within CME's hours, and no holiday: from 17:00 in Chicago on it is the next day's."""
     return (datetime.fromtimestamp(ns // SECOND, CHICAGO) + timedelta(hours=7)).date()
@@ -59,15 +64,14 @@ def test_minutes_of_gold_equal_the_vendors_on_every_bar(tmp_path: Path, month: s
         rig.drain()
     rig.until(rig.wall_ns + 2 * MINUTE)
     rig.drain()
-    theirs, ours = {}, made(rig, 0)
+    theirs: dict[int, Ohlcv] = {}
     for day in GC_DAYS:
         lines = recorded("gc_minute", day).get(month, [])
-        for at, (*prices, volume) in lines:
-            theirs[at] = (*(round(float(price) * GC_TICKS_A_DOLLAR) for price in prices), int(volume))
+        theirs |= {at: ohlcv(columns, GC_TICKS_A_DOLLAR) for at, columns in lines}
         if lines:  # the vendor's last bar of a day lacks the volume of the day's last tick
             last = lines[-1][0]
             theirs[last] = (*theirs[last][:-1], sum(size for at, _, size, _ in ticks if last <= at < last + MINUTE))
-    assert ours == theirs
+    assert made(rig, 0) == theirs
     assert sum(int(row["volume"]) for row in highest(rig.rows(1))) == sum(size for _, _, size, _ in ticks)
 
 
@@ -80,8 +84,7 @@ def test_minutes_of_es_across_a_sunday_open_are_of_the_right_trading_day(
     minutes: list[tuple[int, Ohlcv]] = []
     for day in (sunday, sunday + timedelta(days=1)):
         busiest = max(recorded("es_minute", f"{day:%Y%m%d}").values(), key=len)
-        for at, (*prices, volume) in busiest:
-            minutes.append((at, (*(round(float(price) * ES_TICKS_A_POINT) for price in prices), int(volume))))
+        minutes += [(at, ohlcv(columns, ES_TICKS_A_POINT)) for at, columns in busiest]
     rig = BarRig(tmp_path, "1m 1h 1d 1w", begin_ns=minutes[0][0] - MINUTE)
     rig.sessions(sessions_of(calendar_of("ES"), sunday - AROUND, sunday + AROUND))
     rig.snapshot()
