@@ -15,6 +15,19 @@ from tests.engine.lean_hours import needs_lean, recorded
 from tests.workers.bar_rig import SECOND, BarRig
 
 GC_DAYS = "20131007", "20131008"
+GC_MONTHS = [
+    "201310",
+    "201311",
+    "201312",
+    "201402",
+    "201404",
+    "201406",
+    "201408",
+    "201410",
+    "201412",
+    "201506",
+    "201512",
+]
 GC_TICKS_A_DOLLAR = 10
 ES_TICKS_A_POINT = 4
 A_RECORD = 50  # ticks
@@ -47,7 +60,7 @@ def dates(rows: Any) -> list[date]:
 
 
 @needs_lean
-@pytest.mark.parametrize("month", ["201310", "201311", "201312", "201402", "201404", "201406", "201408", "201412"])
+@pytest.mark.parametrize("month", GC_MONTHS)
 def test_minutes_of_gold_equal_the_vendors_on_every_bar(tmp_path: Path, month: str) -> None:
     ticks = [
         (at, round(float(price) * GC_TICKS_A_DOLLAR), int(size), 0)
