@@ -201,7 +201,7 @@ def test_rows_that_a_power_cut_tore_are_asked_for(tmp_path: Path) -> None:
 
 
 def test_rows_that_a_power_cut_took_with_their_count_are_asked_for(tmp_path: Path) -> None:
-    """The keeper has looked at rows 20 to 39 and written that down; then they are gone, and others get their numbers."""
+    """The keeper has looked at rows 20 to 39 and written that down; then they go, and others get their numbers."""
     made = Turning(tmp_path)
     whole = made_bars.plain(60, start_ns=AT_NOON_NS)
     made.writer.put(suspect(whole[:40].copy(), 38, 39))
