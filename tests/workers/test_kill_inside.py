@@ -126,7 +126,7 @@ def test_killed_inside_recovers_exactly(where: str, turn: int) -> None:
     whole.drain()
     pid = shared.fork()
     ring = shared.memory.ring
-    wait_for(lambda: ring[layout.PARKED] == 1 and ring[layout.HEAD] == ring[layout.TAIL], 20, "the worker sleeps")
+    wait_for(lambda: ring[layout.PARKED] == 1 and ring[layout.HEAD] == ring[layout.TAIL], 60, "the worker sleeps")
     stepper = Stepper(pid)
     inside = _marks(shared)[where]
     reached = False
