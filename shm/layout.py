@@ -169,6 +169,7 @@ class Record(IntEnum):
     GAP = 4
     CONFIG = 5
     SESSIONS = 6
+    PRESENT = 10  # of a replay: the real time, which moves `through` and nothing else
     PAD = 0xFFFFFFFF
 
 
@@ -341,7 +342,8 @@ STATE = np.dtype(
     + [
         ("contract", "S64"),
         ("gap_from_wall_ns", "<i8"),  # data_wall_ns when the last outage had its first gap
-        ("spare", "<i8", (2,)),
+        ("book_digest", "<i8"),  # over levels and venue stamp at each clock frame: see workers/digests.py
+        ("tape_digest", "<i8"),  # over all trades
     ]
 )
 

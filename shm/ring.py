@@ -36,8 +36,8 @@ _DROPPED = layout.DROPPED
 _OWED_GAP = layout.OWED_GAP
 _OWED_COUNT = layout.OWED_COUNT
 _OWED_FIRST = layout.OWED_COUNT + 1
-_UNPUBLISHED = layout.OWED_COUNT + 2  # records behind the private tail that the worker should be woken for
-_PENDING = layout.OWED_COUNT + 3  # records behind the private tail, clock frames too
+UNPUBLISHED = layout.OWED_COUNT + 2  # records behind the private tail that the worker should be woken for
+PENDING = layout.OWED_COUNT + 3  # records behind the private tail, clock frames too
 _TURN = layout.OWED_COUNT + 4  # which commit slot is next
 _VENUE = layout.OWED_COUNT + 5
 _SCRATCH = layout.OWED_COUNT + 6  # two words for clock_gettime
@@ -78,7 +78,7 @@ def record_bytes(size: int) -> int:
 
 
 @kernel
-def _place(words: Words, need: int, reserve: int) -> int:
+def place(words: Words, need: int, reserve: int) -> int:
     """The private tail at which `need` bytes lie in one piece, padding written; -1 when there is no room."""
     capacity = words[_CAPACITY]
     tail = words[_PRIVATE]
@@ -96,7 +96,7 @@ def _place(words: Words, need: int, reserve: int) -> int:
 
 
 @kernel
-def _head(words: Words, tail: int, size: int, kind: int, sequence: int, chunks: int, chunk: int) -> int:
+def put_head(words: Words, tail: int, size: int, kind: int, sequence: int, chunks: int, chunk: int) -> int:
     """Write a record's header, stamped with both clocks, and the zeros behind it; the word where its payload goes."""
     word = _DATA + ((tail & (words[_CAPACITY] - 1)) >> 3)
     words[word] = (kind << 32) | size
@@ -113,12 +113,12 @@ def _put_owed(words: Words) -> bool:
     """Write the gap record that is owed, if one is; False while it finds no room."""
     if words[_OWED_GAP] == 0:
         return True
-    tail = _place(words, record_bytes(_GAP_BYTES), 0)
+    tail = place(words, record_bytes(_GAP_BYTES), 0)
     if tail < 0:
         return False
     sequence = words[_NEXT]
     words[_NEXT] = sequence + 1
-    word = _head(words, tail, _GAP_BYTES, _RECORD_GAP, sequence, 1, 0)
+    word = put_head(words, tail, _GAP_BYTES, _RECORD_GAP, sequence, 1, 0)
     words[word] = words[_OWED_GAP]
     words[word + 1] = words[_OWED_COUNT]
     words[word + 2] = words[_DROPPED]
@@ -126,8 +126,8 @@ def _put_owed(words: Words) -> bool:
     words[_OWED_GAP] = 0
     words[_OWED_COUNT] = 0
     words[_OWED_FIRST] = 0
-    words[_UNPUBLISHED] += 1
-    words[_PENDING] += 1
+    words[UNPUBLISHED] += 1
+    words[PENDING] += 1
     return True
 
 
@@ -162,11 +162,11 @@ def push_first(words: Words, payload: bytes, size: int) -> bool:
         _drop(words, _REASON_DROPPED, sequence)
         return False
     if size <= capacity // 8:
-        tail = _place(words, record_bytes(size), _RESERVE)
+        tail = place(words, record_bytes(size), _RESERVE)
         if tail < 0:
             _drop(words, _REASON_DROPPED, sequence)
             return False
-        word = _head(words, tail, size, _RECORD_DATA, sequence, 1, 0)
+        word = put_head(words, tail, size, _RECORD_DATA, sequence, 1, 0)
         copy_bytes(words, word * 8, payload, 0, size)
     else:
         each = capacity // 8 - _HEADER - 8
@@ -175,16 +175,16 @@ def push_first(words: Words, payload: bytes, size: int) -> bool:
         for chunk in range(chunks):
             start = chunk * each
             part = min(each, size - start)
-            tail = _place(words, record_bytes(part), _RESERVE)
+            tail = place(words, record_bytes(part), _RESERVE)
             if tail < 0:  # all or nothing: what was written is behind the private tail, so nobody saw it
                 words[_PRIVATE] = before
                 words[_NEXT] = sequence + 1
                 _drop(words, _REASON_DROPPED, sequence)
                 return False
-            word = _head(words, tail, part, _RECORD_CHUNK, sequence, chunks, chunk)
+            word = put_head(words, tail, part, _RECORD_CHUNK, sequence, chunks, chunk)
             copy_bytes(words, word * 8, payload, start, part)
-    words[_UNPUBLISHED] += 1
-    words[_PENDING] += 1
+    words[UNPUBLISHED] += 1
+    words[PENDING] += 1
     return True
 
 
@@ -194,16 +194,16 @@ def put_plain(words: Words, payload: bytes, kind: int) -> bool:
     if not _put_owed(words):
         return False
     size = len(payload)
-    tail = _place(words, record_bytes(size), _RESERVE)
+    tail = place(words, record_bytes(size), _RESERVE)
     if tail < 0:
         return False
     sequence = words[_NEXT]
     words[_NEXT] = sequence + 1
-    word = _head(words, tail, size, kind, sequence, 1, 0)
+    word = put_head(words, tail, size, kind, sequence, 1, 0)
     copy_bytes(words, word * 8, payload, 0, size)
-    words[_PENDING] += 1
+    words[PENDING] += 1
     if kind != _RECORD_CLOCK:
-        words[_UNPUBLISHED] += 1
+        words[UNPUBLISHED] += 1
     return True
 
 
@@ -219,7 +219,7 @@ def put_gap(words: Words, reason: int) -> None:
 def _publish(words: Words, bell: Words, at: int) -> bool:
     """`publish`, where the worker sleeps on word `at` of `bell`."""
     _put_owed(words)
-    if words[_PENDING] == 0:
+    if words[PENDING] == 0:
         return False
     slot = _COMMIT + _LINE * (words[_TURN] & 1)
     words[slot + 1] = words[_NEXT]
@@ -230,9 +230,9 @@ def _publish(words: Words, bell: Words, at: int) -> bool:
     store_release(words, slot, words[_PRIVATE])
     words[_TURN] += 1
     store_release(words, _TAIL, words[_PRIVATE])
-    wake = words[_UNPUBLISHED] > 0
-    words[_PENDING] = 0
-    words[_UNPUBLISHED] = 0
+    wake = words[UNPUBLISHED] > 0
+    words[PENDING] = 0
+    words[UNPUBLISHED] = 0
     if wake:
         fence_seq_cst()  # SYNC parking: tail before parked, here and in `park`
         if load_relaxed(words, _PARKED) != 0:
@@ -286,8 +286,8 @@ def resume(words: Words, first_sequence: int, venue: int) -> None:
     words[_OWED_COUNT] = owed
     words[_OWED_FIRST] = first_owed if owed > 0 else 0
     words[_OWED_GAP] = _REASON_DROPPED if owed > 0 else 0
-    words[_PENDING] = 0
-    words[_UNPUBLISHED] = 0
+    words[PENDING] = 0
+    words[UNPUBLISHED] = 0
 
 
 @kernel
@@ -409,7 +409,7 @@ class RingWriter:
     @property
     def pending(self) -> int:
         """Records put in and not yet published."""
-        return int(self._words[_PENDING])
+        return int(self._words[PENDING])
 
     @property
     def backlog_bytes(self) -> int:

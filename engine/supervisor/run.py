@@ -214,6 +214,7 @@ class Supervisor:
         return {
             "name": process.name,
             "cpu": process.cpu,
+            "replay": self._settings.venue.name == "replay",
             "bell": process.has_bell,
             "folder": str(self._memory.folder),
             "generation": self._memory.generation,
