@@ -16,7 +16,7 @@ from . import layout
 from .atomics import copy_bytes
 from .compiled import kernel
 from .layout import Record, Source, Words
-from .ring import PENDING, UNPUBLISHED, place, put_head, record_bytes
+from .records import PENDING, UNPUBLISHED, place, put_head, record_bytes
 
 FOREIGN: Final = -1
 

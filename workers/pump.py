@@ -16,7 +16,8 @@ from shm.cells import count_latency, move_through, pay_owed_wake, publish_cell, 
 from shm.checkpoint import write_slot
 from shm.compiled import kernel, kernel_part
 from shm.layout import Bytes, Reason, Record, Rows, State, Words
-from shm.ring import AFTER, AT, KIND, RECV, SEQUENCE, SIZE, WALL, park, peek, release
+from shm.records import AFTER, AT, KIND, RECV, SEQUENCE, SIZE, WALL, peek
+from shm.ring import park, release
 from shm.rows import announce, commit
 
 from . import bars, digests, events, rules

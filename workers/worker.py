@@ -15,8 +15,8 @@ import numpy as np
 from shm import layout
 from shm.checkpoint import load_slot
 from shm.layout import Kind, Reason, Source, State
+from shm.records import AFTER, AT, CHUNK, CHUNKS, PEEK_WORDS, SEQUENCE, SIZE
 from shm.registry import generation_folder
-from shm.ring import AFTER, AT, CHUNK, CHUNKS, PEEK_WORDS, SEQUENCE, SIZE
 from shm.rows import through
 from shm.segment import attach
 
