@@ -4,6 +4,7 @@ ShardbookError
 ├── NoEngine        nothing is published under that name
 ├── UnknownSymbol   an engine is there, but it does not carry that instrument
 ├── UnknownTimeframe  the instrument has no bars of that timeframe
+├── NoHours         no regular trading hours are stored with the bars
 ├── NoAccount       an engine is there, but it views no account
 ├── Stale           the data is not live, and live data was asked for
 ├── Overrun         the writer lapped what was being read: read it again
@@ -26,6 +27,10 @@ class UnknownSymbol(ShardbookError, LookupError):
 
 class UnknownTimeframe(ShardbookError, LookupError):
     """The instrument has no bars of that timeframe; the message says which it has, and where more are asked for."""
+
+
+class NoHours(ShardbookError, LookupError):
+    """No regular trading hours are stored with the instrument's bars, so nothing can be chosen by them."""
 
 
 class NoAccount(ShardbookError, LookupError):

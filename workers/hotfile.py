@@ -13,6 +13,7 @@ is made when a worker starts and finds none.
 import logging
 import os
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -77,11 +78,10 @@ class HotFile:
         self._plan = wanted
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = LifeLock.take(folder / _LOCK)
-        try:
+        with ExitStack() as unless_open:
+            unless_open.callback(self._lock.release)
             self._segment = self._open()
-        except BaseException:
-            self._lock.release()
-            raise
+            unless_open.pop_all()
 
     def close(self) -> None:
         """Let another process write to it."""
