@@ -77,7 +77,7 @@ class Recorder:
         self._gathered = Gathering()
         self._since_ns = 0  # when its first entry came
         self._losses = Losses()
-        self._owes_marks = False  # entries were lost, lanes among them perhaps
+        self._owes_marks = False  # it failed: entries were lost, lanes among them perhaps
         self._synced_ns = self._retained_ns = 0
 
     @property
@@ -153,7 +153,6 @@ class Recorder:
             self.counts.written += gathered.count
         else:
             self.counts.lost += gathered.count
-            self._owes_marks = True
             self._losses.take(gathered.if_lost)
 
     def _is_written(self, gathered: Gathering, now: Moment) -> bool:
@@ -214,6 +213,7 @@ class Recorder:
     def _fail(self, error: OSError, now: Moment) -> None:
         """Recording stops until the next try. Only a file that met a full disk is what it was, and goes on."""
         self.health.failed(error, now.boot_ns)
+        self._owes_marks = True  # so that it is tried again even if nothing comes
         if self.health.state != State.FULL:
             self._drop()
 
