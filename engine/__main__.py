@@ -16,7 +16,6 @@ import signal
 import sys
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -33,48 +32,33 @@ from shm.ring import RingWriter
 
 from .cache import Caches
 from .clock import TICK_NS, Clock
-from .config import ConfigError, Settings, SymbolSettings, credentials
-from .control import MAX_LINE_BYTES, Control, Lines
+from .config import ConfigError, SymbolSettings, credentials
+from .control import Control
+from .errands import Errands
 from .feeds import projectx
 from .feeds.account import AccountFeed
 from .feeds.gateway import Gateway
 from .feeds.market import Feed
+from .history.fetching import History
+from .hours_relay import HoursRelay
 from .http import HttpPool, VenueRefusal
 from .instruments import Instruments, Opened
+from .job import Job
+from .job import parse as parse_job
+from .lines import Lines
 from .page import Page
 from .router import Lane, Router
 
 _SOURCE: Final = "the job of the engine"
 
 
-@dataclass(frozen=True, slots=True)
-class Job:
-    """What to run: `folder` is the engine's, with the generation's segments below it."""
-
-    settings: Settings
-    generation: int
-    folder: Path
-    supervisor_pid: int
-
-
 def read_job(data: bytes) -> Job:
-    """The job, as it stood in the first line of stdin. Raises ConfigError."""
-    try:
-        job = json.loads(data) if len(data) <= MAX_LINE_BYTES else None
-    except ValueError:
-        job = None
-    if not isinstance(job, Mapping) or set(job) != {"settings", "generation", "folder", "supervisor_pid"}:
-        raise ConfigError(f"{_SOURCE}: is not the JSON object it must be: start the engine with scripts/launch")
-    for key in ("generation", "supervisor_pid"):
-        if type(job[key]) is not int or job[key] < 1:
-            raise ConfigError(f"{_SOURCE}: {key} must be a whole number above 0: start it with scripts/launch")
-    if not isinstance(job["folder"], str):
-        raise ConfigError(f"{_SOURCE}: folder must be text: start it with scripts/launch")
-    settings = Settings.from_json(job["settings"], _SOURCE)
-    venue = settings.venue
+    """The job, as it stood in the first line of stdin, with the venue's addresses. Raises ConfigError."""
+    job = parse_job(data, _SOURCE)
+    venue = job.settings.venue
     if not venue.api_url or not venue.market_hub_url or (venue.account and not venue.user_hub_url):
         raise ConfigError(f"{_SOURCE}: the venue has no address: start it with scripts/launch")
-    return Job(settings, job["generation"], Path(job["folder"]), job["supervisor_pid"])
+    return job
 
 
 def boottime_ns() -> int:
@@ -133,6 +117,7 @@ async def run(job: Job, lines: Lines) -> None:
         said = _report_streaming, let_go, silent
         feed = Feed(job.settings.feed, hub_url, pool, gateway, router, lanes, page, boottime_ns, *said)
         instruments = Instruments(here, job.generation, gateway, clock, feed, opened)
+        errands = Errands(here, job.generation, instruments, History(gateway))
         feeding = loop.create_task(feed.run())
         tasks = [
             feeding,
@@ -140,6 +125,8 @@ async def run(job: Job, lines: Lines) -> None:
             loop.create_task(Control(lines, instruments, report).run()),
             loop.create_task(instruments.follow_fronts(job.settings.feed.roll_check_s)),
             loop.create_task(instruments.follow_suspects()),
+            loop.create_task(HoursRelay(here).run(lambda: instruments.rings)),
+            loop.create_task(errands.run()),
         ]
         if writer is not None:
             venue = job.settings.venue

@@ -25,15 +25,15 @@ def groups(file: Sealed) -> Groups:
         ("symbol", file.symbol),
         ("timeframe", file.timeframe.name),
         ("bytes", f"{file.bytes:,}"),
-        ("written", _wall(file.modified_wall_ns)),
+        ("written", wall(file.modified_wall_ns)),
         ("price step", f"{price:,.{decimals(scale.price_increment, scale.price_scale)}f}"),
         ("size step", f"{size:,.{decimals(scale.size_increment, scale.size_scale)}f}"),
     )
     rows = (
         ("bars", f"{file.rows:,} in {len(file.batches):,} batches"),
         ("row numbers", f"{file.name.first:,} to {file.name.last - 1:,}"),
-        ("first start", _wall(file.first_start_ns)),
-        ("last start", _wall(file.last_start_ns)),
+        ("first start", wall(file.first_start_ns)),
+        ("last start", wall(file.last_start_ns)),
     )
     return (("header", header), ("rows", rows))
 
@@ -75,5 +75,6 @@ def _row_checks(file: Sealed, bars: pl.DataFrame) -> Iterator[tuple[str, str]]:
         yield what, f"{wrong[name]:,} rows" if wrong[name] else ""
 
 
-def _wall(wall_ns: int) -> str:
+def wall(wall_ns: int) -> str:
+    """A moment, to the second."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(wall_ns // 10**9)) + " UTC"

@@ -28,6 +28,7 @@ from .calendars import CALENDARS
 MAX_FILE_BYTES: Final = 64 * 1024
 MAX_SYMBOLS: Final = 64
 MAX_CPU: Final = 4095
+MAX_KEPT: Final = 10**9  # rows, days or MiB of a timeframe
 MAX_LISTED_FILES: Final = 1024
 MAX_SHOWN_CHARACTERS: Final = 80
 MAX_URL_CHARACTERS: Final = 512
@@ -40,7 +41,8 @@ FRONT: Final = "front"
 ANY_CPU: Final = -1
 TIMEFRAMES: Final = ("1s", "1m", "5m", "1h", "1d")
 EMPTY_BARS: Final = ("none", "flat", "marked")
-RESERVED_PROCESSES: Final = ("engine", "simulator")  # the supervisor's names of other parts
+RESERVED_PROCESSES: Final = ("engine", "keeper", "simulator")  # the supervisor's names of other parts
+RESERVED_SYMBOLS: Final = ("keeper", "recorder")  # a ring of this name is not an instrument's
 
 CONTRACT_ID: Final = re.compile(r"CON\.F\.US\.[A-Z0-9]{1,16}\.[FGHJKMNQUVXZ][0-9]{2}")
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
@@ -120,6 +122,20 @@ def _are_policies(value: Any) -> bool:
     return of_clock and len(set(named)) == len(named) and all(policy in EMPTY_BARS for policy in value.values())
 
 
+def _are_limits(value: Any) -> bool:
+    if not isinstance(value, Mapping) or not all(
+        type(each) is int and 1 <= each <= MAX_KEPT for each in value.values()
+    ):
+        return False
+    return _are_timeframes(list(value))
+
+
+def _limits(what: str) -> Any:
+    """How much of each timeframe is kept: a table by its name."""
+    must = f'a table of names of bars such as {{"1s" = 30}}, each with a whole number of {what} from 1 to {MAX_KEPT}'
+    return field(default_factory=dict, metadata={"rule": Rule(must, _are_limits)})
+
+
 def _is_url(value: str, secure: str, plain: str) -> bool:
     """A plain address of bounded length; without TLS only to this machine, because keys and tokens go over it."""
     if len(value) > MAX_URL_CHARACTERS or not value.isascii() or not value.isprintable() or " " in value:
@@ -194,6 +210,11 @@ class SymbolSettings:
     )
     close_grace_ms: int = whole(250, 0, 60_000)  # after its end a bar waits so long for late trades
     hot_rows: int = field(default=1 << 15, metadata={"rule": Rule("a power of two from 256 to 1048576", _is_hot_rows)})
+    history_bars: int = whole(1000, 0, 20_000)  # asked of the venue from before the first bar of a new timeframe
+    # of the bars on disk; what has no entry is kept for ever
+    keep_days: Mapping[str, int] = _limits("days")
+    keep_rows: Mapping[str, int] = _limits("bars")
+    keep_mib: Mapping[str, int] = _limits("MiB")
 
     def __post_init__(self) -> None:
         """JSON knows no tuples: the same settings are equal wherever they come from."""
@@ -260,6 +281,14 @@ class FeedSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class KeeperSettings:
+    """[keeper]: the process that seals bars, fetches history, and syncs to disk."""
+
+    sync_s: int = whole(10, 1, 3600)  # what a power loss may take of the newest bars
+    disk_mib: int = whole(0, 0, 1 << 30)  # of all bars on disk: the oldest go; 0: no limit
+
+
+@dataclass(frozen=True, slots=True)
 class Credentials:
     """User name and API key, from the environment. The key is in no repr."""
 
@@ -277,9 +306,15 @@ class Settings:
     venue: VenueSettings
     http: HttpSettings
     feed: FeedSettings
+    keeper: KeeperSettings
     symbols: tuple[SymbolSettings, ...]
 
-    TABLES: ClassVar[dict[str, type[Any]]] = {"venue": VenueSettings, "http": HttpSettings, "feed": FeedSettings}
+    TABLES: ClassVar[dict[str, type[Any]]] = {
+        "venue": VenueSettings,
+        "http": HttpSettings,
+        "feed": FeedSettings,
+        "keeper": KeeperSettings,
+    }
 
     def to_json(self) -> dict[str, Any]:
         """As an object that json can write; `from_json` reads it back."""
@@ -446,6 +481,8 @@ def _symbol_settings(symbol: object, table: Mapping[str, Any], source: str) -> S
         raise ConfigError(
             f"{source}: {_shown(symbol)} cannot be a symbol: use letters, digits, '.', '_' and '-', 32 at most"
         )
+    if symbol in RESERVED_SYMBOLS:
+        raise ConfigError(f"{source}: {symbol} cannot be a symbol, it is a part of the engine: choose another name")
     settings = _read_table(SymbolSettings, table, source, "", symbol=symbol)
     if settings.levels > settings.max_depth:
         raise ConfigError(
@@ -459,11 +496,12 @@ def _symbol_settings(symbol: object, table: Mapping[str, Any], source: str) -> S
             " out for the one of its symbol"
         )
     named = {parse(name) for name in settings.timeframes}
-    for name in settings.empty_bars:
-        if parse(name) not in named:
-            raise ConfigError(
-                f"{source}: empty_bars has {_shown(name)}, but timeframes has not: add it there, or leave it out here"
-            )
+    for key in ("empty_bars", "keep_days", "keep_rows", "keep_mib"):
+        for name in getattr(settings, key):
+            if parse(name) not in named:
+                raise ConfigError(
+                    f"{source}: {key} has {_shown(name)}, but timeframes has not: add it there, or leave it out here"
+                )
     return settings
 
 

@@ -15,13 +15,14 @@ import numpy as np
 from shm.errors import LayoutError
 from shm.layout import KEPT_SESSIONS, SESSION, Rows
 
+SUFFIX: Final = ".sessions"
 _CHECKSUM_BYTES: Final = 8
 _MAX_FILE_BYTES: Final = KEPT_SESSIONS * SESSION.itemsize + _CHECKSUM_BYTES
 
 
 def path_of(here: Path, symbol: str) -> Path:
     """`here`: the generation's folder."""
-    return here / f"{symbol}.sessions"
+    return here / f"{symbol}{SUFFIX}"
 
 
 def write(path: Path, rows: Rows) -> None:

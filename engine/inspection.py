@@ -16,12 +16,14 @@ import numpy as np
 import numpy.typing as npt
 
 from shm import layout, registry
+from shm.bars import HotBars
 from shm.errors import LayoutError, NoEngine, ShardbookError
 from shm.layout import ASK, BID, REASON_TEXT, SESSION_FIELDS, EventKind, Kind, Reason, Record, Source, State
 from shm.life import start_ticks
 from shm.sealed import open_sealed, parse_name
 from shm.segment import Segment, attach
 
+from . import hot_inspection, hours, keeper_inspection
 from .arguments import Arguments
 from .entry import complain
 from .feeds.session import State as FeedState
@@ -100,9 +102,24 @@ def examine(segment: Segment) -> Report:
     elif segment.kind == Kind.EVENTS:
         groups.append(("events", tuple(_events(segment))))
         checks.append(_events_check(segment))
+    elif segment.kind == Kind.BARS:
+        described, found = _hot_bars(segment)
+        groups += described
+        checks += found
+    elif segment.kind == Kind.KEEPER:
+        groups += keeper_inspection.groups(segment)
+        checks += [Check(what, fault) for what, fault in keeper_inspection.checks(segment)]
     else:
         groups.append(("changed", (("wakes", f"{segment.array('words')[0]:,}"),)))
     return Report(f"{segment.path}", tuple(groups), tuple(checks))
+
+
+def _hot_bars(segment: Segment) -> tuple[tuple[hot_inspection.Group, ...], list[Check]]:
+    try:
+        hot = HotBars(segment.path, segment.symbol)
+    except LayoutError as error:
+        return (), [Check("table of timeframes", str(error))]
+    return hot_inspection.groups(hot), [Check(what, fault) for what, fault in hot_inspection.checks(hot)]
 
 
 def examine_bars(path: Path) -> Report:
@@ -112,6 +129,26 @@ def examine_bars(path: Path) -> Report:
     sealed = open_sealed(path)
     checks = tuple(Check(what, fault) for what, fault in bar_inspection.checks(sealed))
     return Report(f"{path}", bar_inspection.groups(sealed), checks)
+
+
+def examine_folder(path: Path) -> Iterator[Report]:
+    """A report of each timeframe, and of the hot bars, in a folder of bars. Raises LayoutError for one without any."""
+    from . import folder_inspection  # brings polars
+
+    timeframe = folder_inspection.timeframe_of(path)
+    for part in [path] if timeframe else folder_inspection.parts(path):
+        wanted = folder_inspection.timeframe_of(part)
+        if wanted is None:
+            yield _examine_segment(part)
+            continue
+        groups, checks = folder_inspection.examine(part, wanted)
+        yield Report(f"{part}", groups, tuple(Check(what, fault) for what, fault in checks))
+
+
+def examine_hours(path: Path) -> Report:
+    """Describe a file of trading hours. Raises LayoutError for what is none; FileNotFoundError passes."""
+    rows = hours.read(path)
+    return Report(f"{path}", keeper_inspection.hours_groups(rows), (Check("checksum, and rows in order"),))
 
 
 def _is_bars(path: Path) -> bool:
@@ -470,7 +507,14 @@ def segments_of(name: str) -> tuple[list[Path], str]:
     if start_ticks(listed.supervisor_pid) != listed.supervisor_start_ticks:
         ended = f"engine {name} has ended (process {listed.supervisor_pid} is no more): this is what it left"
     below = registry.generation_folder(folder, listed.generation)
-    return sorted(path for path in below.iterdir() if path.is_file()), ended
+    return sorted(path for path in below.iterdir() if path.is_file() and path.suffix != ".tmp"), ended
+
+
+def _examine_file(path: Path) -> Report:
+    """Whatever it is. Raises LayoutError, OSError."""
+    if _is_bars(path):
+        return examine_bars(path)
+    return examine_hours(path) if path.suffix == hours.SUFFIX else _examine_segment(path)
 
 
 def _examine_segment(path: Path) -> Report:
@@ -484,14 +528,15 @@ def main(argv: Sequence[str] | None = None, command: str = "scripts/inspect") ->
     """Print what was asked for; 0 if all of it is whole, 1 if something is damaged, foreign or absent."""
     parser = Arguments(
         prog=command,
-        description="Print what is in shared-memory segments and sealed bar files, and whether they are whole.",
+        description="Print what is in shared-memory segments and files of bars, and whether they are whole.",
     )
     parser.add_argument(
         "files",
         nargs="*",
         metavar="FILE",
         type=Path,
-        help="a segment, as /dev/shm/shardbook-UID/NAME/gN/MNQ.book, or bars, as DATA/bars/MNQ/1min/….arrow",
+        help="a segment, as /dev/shm/shardbook-UID/NAME/gN/MNQ.book, or bars: a file, as DATA/bars/MNQ/hot or"
+        " DATA/bars/MNQ/1min/….arrow, or a folder, as DATA/bars/MNQ",
     )
     parser.add_argument("--name", help="all segments of the running engine of this name instead")
     options = parser.parse_args(argv)
@@ -515,11 +560,11 @@ def main(argv: Sequence[str] | None = None, command: str = "scripts/inspect") ->
 
 
 def _print_all(files: Iterable[Path], command: str) -> int:
-    """A report a file; 0 if all are whole, else 1."""
+    """A report a file, several a folder; 0 if all are whole, else 1."""
     status = 0
     for path in files:
         try:
-            report = examine_bars(path) if _is_bars(path) else _examine_segment(path)
+            reports = list(_examine(path))
         except FileNotFoundError:
             complain(command, f"{path} does not exist")
             status = 1
@@ -527,9 +572,16 @@ def _print_all(files: Iterable[Path], command: str) -> int:
             complain(command, str(error))
             status = 1
         else:
-            print(render(report))
-            status = status if report.whole else 1
+            print("\n".join(render(report) for report in reports))
+            status = status if all(report.whole for report in reports) else 1
     return status
+
+
+def _examine(path: Path) -> Iterable[Report]:
+    """The reports of one path, whatever lies there."""
+    if path.is_dir():
+        return examine_folder(path)
+    return [_examine_file(path)]
 
 
 if __name__ == "__main__":

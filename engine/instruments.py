@@ -42,7 +42,8 @@ class Opened:
             bell = self._segments[1].array("words")
         for each in self._segments:
             each.claim()
-        self.lane = Lane(settings, RingWriter(ring.array("words"), generation, bell=bell))
+        self.ring = RingWriter(ring.array("words"), generation, bell=bell)
+        self.lane = Lane(settings, self.ring)
 
     def close(self) -> None:
         """Let go of the memory."""
@@ -69,6 +70,16 @@ class Instruments:
         self._silent: asyncio.Queue[Lane] = asyncio.Queue()
         self._waiting: set[Lane] = set()  # what is in the queue
         self._said: dict[str, str] = {}
+
+    @property
+    def rings(self) -> dict[str, RingWriter]:
+        """By symbol; one that is made anew is another object."""
+        return {symbol: opened.ring for symbol, opened in self._opened.items()}
+
+    def contract_of(self, symbol: str) -> Contract | None:
+        """What an instrument is at the venue, as far as that is known by now."""
+        opened = self._opened.get(symbol)
+        return self._feed.contracts.get(opened.lane) if opened else None
 
     async def check(self, settings: SymbolSettings) -> None:
         """Find out whether an instrument could be fed with these settings. Changes nothing.

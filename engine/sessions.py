@@ -24,6 +24,7 @@ import pandas as pd
 import pandas_market_calendars
 
 from shm.layout import SESSION
+from shm.trading_days import is_open, trading_day_of
 
 from .calendars import CALENDARS, Calendar
 from .corrections import Day, at, corrected
@@ -57,6 +58,19 @@ def sessions_of(calendar: str, first: date, last: date, view: View = "eth") -> n
     rows = np.concatenate([np.empty(0, SESSION), *(_rows(calendar, block, view) for block in blocks)])
     days = rows["trading_day"]
     return rows[(days >= (first - _EPOCH).days) & (days <= (last - _EPOCH).days)]
+
+
+def marked_sessions(calendar: str, first: date, last: date) -> npt.NDArray[np.void]:
+    """All of trading, as `sessions_of`, cut where regular hours begin and end, and `rth` is 1 in the rows that are in
+    them: what is stored with the bars, so that a reader has both views. Most days have three rows."""
+    whole, regular = sessions_of(calendar, first, last), sessions_of(calendar, first, last, "rth")
+    edges = np.unique(np.concatenate([rows[end] for rows in (whole, regular) for end in ("open_ns", "close_ns")]))
+    rows = np.zeros(max(len(edges) - 1, 0), SESSION)
+    rows["open_ns"], rows["close_ns"] = edges[:-1], edges[1:]
+    rows = rows[is_open(whole, rows["open_ns"])] if len(rows) else rows
+    rows["trading_day"] = trading_day_of(whole, rows["open_ns"]) if len(rows) else 0
+    rows["rth"] = is_open(regular, rows["open_ns"]) if len(regular) else 0
+    return rows
 
 
 @lru_cache(MAX_KEPT_BLOCKS)

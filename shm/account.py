@@ -4,7 +4,6 @@ The order is that of page.py: load the word that says where, copy, then load the
 still that. The stamp is loaded first, so that a sign of life never vouches for an older publication.
 """
 
-import time
 from typing import NamedTuple
 
 from . import account_values, layout
@@ -15,13 +14,12 @@ from .layout import ACCOUNT, ACCOUNT_CELLS, MAX_ACCOUNT_AGE_NS, Kind, Reason
 from .page import MAX_TRIES, PUBLISHED, THROUGH, WAKE, fence, integer_fields
 from .presence import Presence
 from .registry import generation_folder
-from .segment import Segment, attach
+from .segment import Segment
 from .verdict import Verdict, judge, reason_text
-from .wake import MAX_SLEEP_NS, wait
+from .wake import Word, until_news
 
 FILE_NAME = "account"
 
-_WAIT_S = MAX_SLEEP_NS / 1e9
 _COUNTS = integer_fields(ACCOUNT, "n_orders", "n_positions", "n_fills")
 _JUDGED = integer_fields(ACCOUNT, "state", "reason")
 _TABLES = ("orders", "positions", "fills")
@@ -75,27 +73,13 @@ class AccountView:
 
     def wait(self, timeout_s: float) -> bool:
         """Block until something is published that was not there at the last wait; False after `timeout_s`."""
-        end_s = time.monotonic() + timeout_s
-        while (seen := self._unchanged()) is not None:
-            left_s = min(end_s - time.monotonic(), _WAIT_S)
-            if left_s <= 0:
-                return False
-            if not wait(self._segment.memory, WAKE * 8, seen, left_s):
-                self._follow(boottime_ns())
-        return True
+        return until_news(self._look_for_news, self._after_silence, timeout_s)
 
     async def wait_async(self, timeout_s: float) -> bool:
         """As `wait`, awaited."""
         from . import sleeper  # here, because asyncio would be a good part of the time that `import shm` takes
 
-        end_s = time.monotonic() + timeout_s
-        while (seen := self._unchanged()) is not None:
-            left_s = min(end_s - time.monotonic(), _WAIT_S)
-            if left_s <= 0:
-                return False
-            if not await sleeper.wait(self._segment.memory, WAKE * 8, seen, left_s):
-                self._follow(boottime_ns())
-        return True
+        return await sleeper.until_news(self._look_for_news, self._after_silence, timeout_s)
 
     def close(self) -> None:
         """Unmap; later reads raise ValueError."""
@@ -105,11 +89,10 @@ class AccountView:
     def _open(self) -> None:
         """Map the present generation's; what was mapped before goes when the last look at it does."""
         registry = self._presence.registry
-        place = generation_folder(self._presence.folder, registry.generation)
         try:
-            self._segment: Segment = attach(place / FILE_NAME, Kind.ACCOUNT, generation=registry.generation)
+            self._segment: Segment = self._presence.attach(FILE_NAME, Kind.ACCOUNT)
         except FileNotFoundError:
-            if not (place / "changed").exists():
+            if not (generation_folder(self._presence.folder, registry.generation) / "changed").exists():
                 raise  # it is not the account that is missing: the generation has ended
             raise NoAccount(
                 f"the engine {self._presence.name!r} views no account: set account = true under [venue] in a settings"
@@ -157,15 +140,15 @@ class AccountView:
         reason = "its engine publishes faster than it can be read here"
         raise Stale(f"the account could not be read: {reason}; try again", "stale", reason)
 
-    def _unchanged(self) -> int | None:
+    def _look_for_news(self) -> Word | None:
         """The wake-up word as it was before looking, if nothing was published since the last wait; None if it was."""
-        seen: int = self._words[WAKE]  # before looking: see wake.py
+        word = self._segment.memory, WAKE * 8, self._words[WAKE]  # before looking: see wake.py
         fence()
-        publication = self._publication()
-        if publication == self._waited:
-            return seen
-        self._waited = publication
-        return None
+        before, self._waited = self._waited, self._publication()
+        return word if self._waited == before else None
+
+    def _after_silence(self) -> None:
+        self._follow(boottime_ns())
 
     def _publication(self) -> tuple[int, ...]:
         return (*self._engine, self._words[PUBLISHED])

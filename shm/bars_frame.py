@@ -8,7 +8,7 @@ the rest goes to polars' own Arrow scan, which maps the files, reads only the co
 and filters while it reads. Planning opens no column.
 
 The key of a time bar is its start. Bars by count have start and row number: two of them can begin in one instant.
-Nothing else in `shm` imports this file; polars is imported with it.
+`shm.bars` imports this file with the first frame that is asked for; polars is imported with it.
 """
 
 import functools
@@ -23,7 +23,10 @@ import numpy.typing as npt
 import polars as pl
 
 from .errors import LayoutError
+from .frame_cache import FrameCache
+from .layout import BAR
 from .sealed import LIVE, Listing, Sealed, listing
+from .session_frame import with_rth
 from .timeframe import Timeframe, parse
 from .values import Scale
 
@@ -32,6 +35,7 @@ _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _VOLUMES: Final = ("volume", "buy_volume", "sell_volume")
 _WHOLE: Final = Scale(0, 1, 0, 1)
 _FIRST_NS, _LAST_NS = -(1 << 63), (1 << 63) - 1
+MERGED: Final = FrameCache()  # batches of several files as one frame; files never change, so neither does that
 
 
 class DamagedBars(UserWarning):
@@ -122,6 +126,24 @@ def frame(rows: npt.NDArray[np.void], scale: Scale) -> pl.DataFrame:
     return made.cast(schema(scale.whole_sizes))
 
 
+def rows_of(bars: pl.DataFrame, scale: Scale) -> npt.NDArray[np.void]:
+    """The BAR rows behind a frame, in its order and without checksums: what `frame` undoes, below 2^50."""
+    price, size = 10**scale.price_scale, 10**scale.size_scale
+    rows = np.zeros(len(bars), BAR)
+    for name, column in (("start_ns", "start"), ("end_ns", "end")):
+        rows[name] = bars[column].to_physical().to_numpy()
+    for name in ("open", "high", "low", "close"):
+        rows[name] = np.rint(bars[name].to_numpy() * price / scale.price_increment)
+    for name in _VOLUMES:
+        rows[name] = np.rint(bars[name].to_numpy() * size / scale.size_increment)
+    mean = bars["vwap"].fill_null(0).to_numpy() * price / scale.price_increment
+    rows["notional"] = np.rint(mean * rows["volume"])
+    for name in ("trades", "flags", "revision", "number", "sequence"):
+        rows[name] = bars[name].to_numpy()
+    rows["trading_day"] = bars["trading_day"].to_physical().to_numpy()
+    return rows
+
+
 def keep_highest(bars: pl.DataFrame | pl.LazyFrame, timeframe: Timeframe) -> pl.LazyFrame:
     """Sorted by key, of each key the row of the highest revision, and of those the one with the highest number."""
     by = key(timeframe)
@@ -146,23 +168,69 @@ def scan(
     """
     wanted = parse(timeframe) if isinstance(timeframe, str) else timeframe
     found = listing(folder, wanted)
+    warn_of(found, stacklevel=3)
+    return plan(found, wanted, *bounds(start, end), hot)
+
+
+def bounds(start: datetime | int | None, end: datetime | int | None) -> tuple[int, int]:
+    """A stretch of time as `scan` takes it, in nanoseconds since 1970."""
+    return _nanoseconds(start, _FIRST_NS), _nanoseconds(end, _LAST_NS)
+
+
+def warn_of(found: Listing, stacklevel: int) -> None:
+    """A DamagedBars warning if files of the listing were refused."""
     if found.refused:
         warnings.warn(
             f"{len(found.refused)} damaged files of bars are left out, the first: {found.refused[0]};"
             " scripts/inspect says more",
             DamagedBars,
-            stacklevel=2,
+            stacklevel=stacklevel,
         )
-    return plan(found, wanted, _nanoseconds(start, _FIRST_NS), _nanoseconds(end, _LAST_NS), hot)
 
 
-def plan(found: Listing, timeframe: Timeframe, start_ns: int, end_ns: int, hot: Hot | None = None) -> pl.LazyFrame:
-    """The LazyFrame of a listing: `scan` without the folder."""
+def within(bars: pl.LazyFrame, rows: npt.NDArray[np.void]) -> pl.LazyFrame:
+    """The bars that begin in one of the sessions `rows` (layout.SESSION)."""
+    return bars.pipe(with_rth, rows).filter("rth").drop("rth")
+
+
+def newest(
+    found: Listing, timeframe: Timeframe, count: int, hot: Hot | None = None
+) -> tuple[npt.NDArray[np.void], Scale]:
+    """The newest `count` bars of a listing and of `hot` as BAR rows, by key, and the scale that they are in.
+
+    Looked for from the end: the hot ones if they are enough, else as many batches as could hold them, and twice as many
+    rows while some were of one key.
+    """
+    scale = hot.scale if hot else max(found.read, key=lambda file: file.last_start_ns).scale if found.read else _WHOLE
+    starts = np.unique(hot.rows["start_ns"]) if hot else np.zeros(0, np.int64)
+    batches = sorted((batch for file in found.read for batch in file.batches), key=lambda each: each.first_start_ns)
+    at, rows, least = len(batches), len(starts), count
+    while True:
+        while at > 0 and rows < least:
+            at -= 1
+            rows += batches[at].rows
+        first_ns = batches[at].first_start_ns if at < len(batches) else int(starts[-count]) if count else _LAST_NS
+        bars = plan(found, timeframe, first_ns if at > 0 else _FIRST_NS, _LAST_NS, hot).tail(count).collect()
+        if len(bars) == count or at == 0:
+            return rows_of(bars, scale), scale
+        least = 2 * rows
+
+
+def plan(
+    found: Listing,
+    timeframe: Timeframe,
+    start_ns: int,
+    end_ns: int,
+    hot: Hot | None = None,
+    merged: FrameCache | None = None,
+) -> pl.LazyFrame:
+    """The LazyFrame of a listing: `scan` without the folder. With `merged`, batches of several files that have to be
+    looked through are looked through now, and the result is kept there."""
     whole = all(file.scale.whole_sizes for file in found.read) and (hot is None or hot.scale.whole_sizes)
     wanted = _Wanted(timeframe, start_ns, end_ns, whole)
     pieces = sorted(_pieces(found.read, wanted), key=lambda piece: (piece.first_start_ns, piece.begin))
     loose = None if hot is None else _unsealed(hot, found, wanted)
-    parts = list(_parts(_touching(pieces), loose, wanted))
+    parts = list(_parts(_touching(pieces), loose, wanted, merged))
     if not parts:
         return pl.LazyFrame(schema=schema(whole))
     return parts[0] if len(parts) == 1 else pl.concat(parts)
@@ -217,7 +285,9 @@ def _unsealed(hot: Hot, found: Listing, wanted: _Wanted) -> pl.DataFrame:
     return keep_highest(_alike(bars.lazy(), wanted.whole), wanted.timeframe).collect()
 
 
-def _parts(groups: Sequence[Sequence[_Piece]], loose: pl.DataFrame | None, wanted: _Wanted) -> Iterator[pl.LazyFrame]:
+def _parts(
+    groups: Sequence[Sequence[_Piece]], loose: pl.DataFrame | None, wanted: _Wanted, merged: FrameCache | None
+) -> Iterator[pl.LazyFrame]:
     """Frames that follow one another in time: runs of batches as they lie, and what must be looked through."""
     between: dict[int, pl.DataFrame] = {}
     within: dict[int, pl.DataFrame] = {}
@@ -235,14 +305,24 @@ def _parts(groups: Sequence[Sequence[_Piece]], loose: pl.DataFrame | None, wante
         if alone:
             run.append(group[0])
             continue
-        sources = [_scan_files([piece.file], wanted, piece.begin, piece.end) for piece in group]
+        sources = _sources(group, wanted, merged)
         if shared is not None:
             sources.append(shared.lazy())
-        kept = keep_highest(pl.concat(sources), wanted.timeframe)
+        kept = keep_highest(pl.concat(sources), wanted.timeframe) if len(sources) > 1 else sources[0]
         yield wanted.limit(kept) if any(piece.cut for piece in group) else kept
     yield from _scans(run, wanted)
     if (after := between.get(len(groups))) is not None:
         yield after.lazy()
+
+
+def _sources(group: Sequence[_Piece], wanted: _Wanted, merged: FrameCache | None) -> list[pl.LazyFrame]:
+    """The batches of a group, each as it lies; or, where results are kept, one frame with each key once."""
+    lying = [_scan_files([piece.file], wanted, piece.begin, piece.end) for piece in group]
+    if merged is None or len(lying) == 1:
+        return lying
+    spans = [f"{piece.file.path}@{piece.file.modified_wall_ns}[{piece.begin}:{piece.end}]" for piece in group]
+    kept = keep_highest(pl.concat(lying), wanted.timeframe)
+    return [merged.fetch(" ".join([*spans, f"{wanted.whole}"]), kept.collect).lazy()]
 
 
 def _placed(

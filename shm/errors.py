@@ -4,11 +4,13 @@ ShardbookError
 ├── NoEngine        nothing is published under that name
 ├── UnknownSymbol   an engine is there, but it does not carry that instrument
 ├── UnknownTimeframe  the instrument has no bars of that timeframe
+├── NoHours         no regular trading hours are stored with the bars
 ├── NoAccount       an engine is there, but it views no account
 ├── Stale           the data is not live, and live data was asked for
 ├── Overrun         the writer lapped what was being read: read it again
 ├── WriterGone      the engine that was attached to has ended
 └── LayoutError     a segment that is damaged, foreign, or of another layout version
+    └── JournalDamaged  a journal in which bytes were changed
 """
 
 
@@ -26,6 +28,10 @@ class UnknownSymbol(ShardbookError, LookupError):
 
 class UnknownTimeframe(ShardbookError, LookupError):
     """The instrument has no bars of that timeframe; the message says which it has, and where more are asked for."""
+
+
+class NoHours(ShardbookError, LookupError):
+    """No regular trading hours are stored with the instrument's bars, so nothing can be chosen by them."""
 
 
 class NoAccount(ShardbookError, LookupError):
@@ -51,3 +57,7 @@ class WriterGone(ShardbookError):
 
 class LayoutError(ShardbookError):
     """A file that is not what its name says: damaged, foreign, half built, or of another layout version."""
+
+
+class JournalDamaged(LayoutError):
+    """Bytes of a journal are not those that were written. `salvage` reads what lies before them."""

@@ -12,7 +12,6 @@ tells it at once. As an event it shows when somebody is there to write it, with 
 """
 
 import time
-from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from typing import Any, NamedTuple
@@ -22,14 +21,13 @@ from .broadcast import Broadcast
 from .errors import UnknownSymbol
 from .follow import Follower, boottime_ns
 from .layout import EventKind, Kind, Rows
-from .page import Page, fence
+from .news import News
+from .page import Page
 from .presence import Presence
-from .registry import generation_folder
-from .segment import Segment, attach
+from .segment import Segment
 from .verdict import reason_text
-from .wake import MAX_SLEEP_NS, wait
+from .wake import Word, load
 
-_WAIT_S = MAX_SLEEP_NS / 1e9
 _ROWS_A_TURN = 256  # of each ring
 _KIND_TEXT = {int(kind): kind.name.lower() for kind in EventKind}
 _LISTED = frozenset({"added", "changed", "removed"})
@@ -83,8 +81,9 @@ class _Source:
         return (_event(row, self.symbol, self.generation) for row in rows.tolist())
 
 
-class Events:
-    """Events from the moment this was made on. `for` blocks, `async for` awaits; `last` does neither.
+class Events(News[Event]):
+    """Events from the moment this was made on. `for` blocks, `async for` awaits, and both raise WriterGone when the
+    engine has ended and none takes its place; `last` does neither.
 
     `lost` counts events that were overwritten before they were read, `restarts` how often the engine as a whole was
     started anew: each time this goes on at the first event of the new generation.
@@ -93,25 +92,20 @@ class Events:
     def __init__(self, presence: Presence, follow: Callable[[str], Follower], symbols: Sequence[str] | None) -> None:
         """`follow` gives an instrument's follower. Raises UnknownSymbol if one of `symbols` is not there now, and
         FileNotFoundError if the generation ended just now."""
+        super().__init__()
         self.restarts = 0
         self._presence = presence
         self._follow_symbol = follow
         self._symbols = symbols
         self._lost_before = 0  # in rings that were left
-        self._ready: deque[Event] = deque()
-        self._closed = False
         self._engine = presence.registry.engine
-        self._changed = _open(presence, "changed", Kind.CHANGED)
-        self._supervisor = _Source(None, _open(presence, "events", Kind.EVENTS))
+        self._changed = presence.attach("changed", Kind.CHANGED)
+        self._supervisor = _Source(None, presence.attach("events", Kind.EVENTS))
         self._books = {symbol: self._source(symbol) for symbol in (presence.symbols if symbols is None else symbols)}
 
     @property
     def lost(self) -> int:
         return self._lost_before + sum(source.ring.lost for source in self._sources())
-
-    def close(self) -> None:
-        """End it: a loop over it, also one that waits in another thread, stops within 100 ms."""
-        self._closed = True
 
     def last(self, count: int) -> list[Event]:
         """The newest events, oldest first, at most `count` and at most what the rings still hold; moves no cursor.
@@ -125,40 +119,6 @@ class Events:
         wanted = [event for event in found if self._wants(event)]
         wanted.sort(key=_wall_ns)
         return wanted[max(len(wanted) - count, 0) :]
-
-    def __iter__(self) -> "Events":
-        return self
-
-    def __aiter__(self) -> "Events":
-        return self
-
-    def __next__(self) -> Event:
-        """The next event; blocks for it. Raises WriterGone when the engine has ended and none takes its place."""
-        while not self._ready:
-            if self._closed:
-                raise StopIteration
-            seen = self._look()
-            if not self._ready and not wait(self._changed.memory, self._offset, seen, _WAIT_S):
-                self._after_silence()
-        return self._ready.popleft()
-
-    async def __anext__(self) -> Event:
-        """The next event; awaits it. Raises WriterGone too."""
-        if not self._ready:
-            from . import sleeper  # here, because asyncio would be a good part of the time that `import shm` takes
-
-            await sleeper.let_others_run()
-            while not self._ready:
-                if self._closed:
-                    raise StopAsyncIteration
-                seen = self._look()
-                if not self._ready and not await sleeper.wait(self._changed.memory, self._offset, seen, _WAIT_S):
-                    self._after_silence()
-        return self._ready.popleft()
-
-    @property
-    def _offset(self) -> int:
-        return self._changed.regions["words"].offset
 
     def _sources(self) -> list[_Source]:
         return [self._supervisor, *self._books.values()]
@@ -175,13 +135,9 @@ class Events:
     def _wants(self, event: Event) -> bool:
         return self._symbols is None or not event.symbol or event.symbol in self._symbols
 
-    def _look(self) -> int:
-        """Take what is new; the wake-up word as it was before: what comes after that ends the sleep."""
+    def _word(self) -> Word:
         self._presence.require_open()
-        seen = int.from_bytes(self._changed.memory[self._offset : self._offset + 8], "little")
-        fence()
-        self._fill()
-        return seen
+        return load(self._changed.memory, self._changed.regions["words"].offset)
 
     def _fill(self) -> None:
         found = [event for source in self._sources() for event in source.values(source.ring.take(_ROWS_A_TURN))]
@@ -207,8 +163,8 @@ class Events:
         left: list[Event] = []
         with suppress(FileNotFoundError):  # it ended while we looked; the registry will say what comes next
             if self._engine != self._presence.registry.engine:
-                changed = _open(self._presence, "changed", Kind.CHANGED)
-                supervisor = _Source(None, _open(self._presence, "events", Kind.EVENTS))
+                changed = self._presence.attach("changed", Kind.CHANGED)
+                supervisor = _Source(None, self._presence.attach("events", Kind.EVENTS))
                 left += self._leave(self._supervisor)
                 self._changed, self._supervisor = changed, supervisor
                 self._supervisor.ring.next = 0
@@ -264,9 +220,3 @@ def _event(row: tuple[Any, ...], symbol: str, generation: int) -> Event:
         detail=f"{subject} → {text}" if rolled else subject,
         generation=generation,
     )
-
-
-def _open(presence: Presence, name: str, kind: Kind) -> Segment:
-    """A segment of the present generation. Raises FileNotFoundError if that ended just now."""
-    generation = presence.registry.generation
-    return attach(generation_folder(presence.folder, generation) / name, kind, generation=generation)

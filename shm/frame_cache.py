@@ -4,10 +4,11 @@
     rsi = cache.fetch(f"MNQ 1min rsi {last_start}", lambda: bars.select("start", close.shard.rsi(14)).collect())
 
 A key says all that the frame depends on: the rows too (a last start, a count), since nothing here knows when rows come.
-Packed, a frame takes a fraction of its memory, nobody can change it, and each reader gets one of its own. A cache is
-one thread's: there is no lock.
+Packed, a frame takes a fraction of its memory, nobody can change it, and each reader gets one of its own. Threads may
+share a cache; two that miss at once both make the frame.
 """
 
+import threading
 from collections.abc import Callable
 from io import BytesIO
 from typing import Final
@@ -22,6 +23,7 @@ class FrameCache:
     """At most `max_bytes` of packed frames; the least recently used make room. Counts `hits`, `misses`, `evictions`."""
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
+        self._lock = threading.Lock()  # packing and unpacking go on outside of it
         self._store: cachetools.LRUCache[str, bytes] = cachetools.LRUCache(max_bytes, len)
         self.hits = 0
         self.misses = 0
@@ -43,27 +45,28 @@ class FrameCache:
 
     def get(self, key: str) -> pl.DataFrame | None:
         """The frame under `key`, or None."""
-        packed = self._store.get(key)
-        if packed is None:
-            self.misses += 1
-            return None
-        self.hits += 1
+        with self._lock:
+            packed = self._store.get(key)
+            if packed is None:
+                self.misses += 1
+                return None
+            self.hits += 1
         return pl.read_ipc(packed)
 
     def put(self, key: str, frame: pl.DataFrame) -> None:
         """Keep a frame; one that was there under `key` goes."""
         packed = BytesIO()
         frame.write_ipc(packed, compression="lz4")
-        data = packed.getvalue()
-        store = self._store
-        store.pop(key, None)
-        if len(data) > store.maxsize:
-            self.evictions += 1
-            return
-        while store.currsize + len(data) > store.maxsize:
-            store.popitem()
-            self.evictions += 1
-        store[key] = data
+        data, store = packed.getvalue(), self._store
+        with self._lock:
+            store.pop(key, None)
+            while store and store.currsize + len(data) > store.maxsize >= len(data):
+                store.popitem()
+                self.evictions += 1
+            if len(data) > store.maxsize:
+                self.evictions += 1
+            else:
+                store[key] = data
 
     def fetch(self, key: str, make: Callable[[], pl.DataFrame]) -> pl.DataFrame:
         """The kept frame, else what `make` gives, which is then kept. Raises what `make` raises, and keeps nothing."""

@@ -18,6 +18,8 @@ the rest is polars' own.
 
 from typing import Final
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 import polars_talib
 
@@ -181,9 +183,9 @@ class Frames:
     def __init__(self, frame: pl.LazyFrame) -> None:
         self._frame = frame
 
-    def resample(self, timeframe: str) -> pl.LazyFrame:
+    def resample(self, timeframe: str, sessions: npt.NDArray[np.void] | None = None) -> pl.LazyFrame:
         """Bars of a longer timeframe: shm.resample.resample."""
-        return resample(self._frame, timeframe)
+        return resample(self._frame, timeframe, sessions)
 
     def volume_profile(
         self, tick_size: float, *by: str, price: str = "price", size: str = "size", side: str | None = "side"

@@ -94,7 +94,7 @@ import numpy.typing as npt
 from .timeframe import MAX_TIMEFRAMES
 
 MAGIC = b"SHARDBK\0"
-LAYOUT_VERSION = 2
+LAYOUT_VERSION = 3
 
 HEADER_BYTES = 8192
 DESCRIPTION_OFFSET = 512

@@ -12,6 +12,7 @@ import errno
 import fcntl
 import os
 import struct
+from contextlib import ExitStack
 from pathlib import Path
 
 _FLOCK = struct.Struct("hhqqi4x")  # struct flock: type, whence, start, length, pid (0 for these locks)
@@ -41,18 +42,16 @@ class LifeLock:
         """Take the lock `path` for this process; the file is made if there is none. Raises AlreadyHeld."""
         for _ in range(_MAX_TRIES):
             descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
-            try:
+            with ExitStack() as unless_taken:
+                unless_taken.callback(os.close, descriptor)
                 if not _lock(descriptor):
                     raise AlreadyHeld(path, _noted_pid(descriptor))
                 # The old holder may have removed the file since we opened it: then this lock guards nothing.
                 if _is_file_at(descriptor, path):
                     os.ftruncate(descriptor, 0)
                     os.pwrite(descriptor, f"{os.getpid()} {start_ticks(os.getpid())}\n".encode(), 0)
+                    unless_taken.pop_all()
                     return cls(path, descriptor)
-            except BaseException:
-                os.close(descriptor)
-                raise
-            os.close(descriptor)
         raise OSError(errno.EBUSY, "the lock file is removed again and again", str(path))
 
     def release(self) -> None:

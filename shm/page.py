@@ -20,6 +20,7 @@ from .layout import CELL, CELLS, LEVEL, SLOT, STATE, Kind, Region, State
 from .registry import Listed, generation_folder
 from .segment import Segment, attach
 from .values import Scale
+from .wake import Word
 
 ORDERED_LOADS = platform.machine() == "x86_64"
 if ORDERED_LOADS:
@@ -245,6 +246,10 @@ class Page:
                     self.fresh_until_ns = through_ns + self.max_lag_ns
                 return Glimpse(through_ns, published, copied, copied_levels)
         raise self._lapped("publications")
+
+    def wake_word(self) -> Word:
+        """What the worker changes after whatever it writes here, as it is now. To be loaded before looking for news."""
+        return self.memory, WAKE * 8, self.words[WAKE]
 
     @property
     def seems_closed(self) -> bool:

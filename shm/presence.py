@@ -7,10 +7,12 @@ lives if the supervisor's life lock is held and the process that the registry na
 import os
 from pathlib import Path
 
-from . import registry
+from . import registry, segment
 from .errors import NoEngine, WriterGone
+from .layout import Kind
 from .life import is_held, start_ticks
 from .registry import Registry
+from .segment import Segment
 
 # How long a reader waits for the next generation before it says that there is none. A start takes two seconds.
 PATIENCE_NS = 10_000_000_000
@@ -43,6 +45,15 @@ class Presence:
     def symbols(self) -> tuple[str, ...]:
         """What the engine carried at the last look."""
         return tuple(listed.symbol for listed in self.registry.instruments)
+
+    def attach(self, file_name: str, kind: Kind) -> Segment:
+        """Map a segment of the generation that was found at the last look.
+
+        Raises LayoutError, and FileNotFoundError if that generation ended just now.
+        """
+        generation = self.registry.generation
+        path = registry.generation_folder(self.folder, generation) / file_name
+        return segment.attach(path, kind, generation=generation)
 
     def close(self) -> None:
         """From now on all reads of the market end in `require_open`."""

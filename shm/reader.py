@@ -18,7 +18,6 @@ from types import TracebackType
 import numpy as np
 import numpy.typing as npt
 
-from . import page as pages
 from . import session as sessions
 from .account import AccountView
 from .account_values import Account
@@ -33,12 +32,11 @@ from .status import build
 from .stream import Quotes, Tape
 from .values import POWERS, PRICED_LEVEL, Book, Latency, Quote, Scale, Session, Status, Top
 from .verdict import Verdict, complaint, judge
-from .wake import MAX_SLEEP_NS, wait
+from .wake import Word, until_news
 from .watch import Watch
 
 _LIVE = int(State.LIVE)
 _LAST_CELL = CELLS - 1
-_WAIT_S = MAX_SLEEP_NS / 1e9
 _MAP_TRIES = 10  # the supervisor replaces two files and then says so: a millisecond, on a busy machine some
 _MAP_PAUSE_S = 0.002
 
@@ -356,37 +354,23 @@ class Instrument:
         counts from when the handle was made. Goes on with a new generation; raises WriterGone when the engine has
         ended and none takes its place, UnknownSymbol when the instrument was removed.
         """
-        end_s = time.monotonic() + timeout_s
-        while (seen := self._unchanged()) is not None:
-            left_s = min(end_s - time.monotonic(), _WAIT_S)
-            if left_s <= 0:
-                return False
-            if not wait(self._follower.page.memory, pages.WAKE * 8, seen, left_s):
-                self._follower.follow(boottime_ns())
-        return True
+        return until_news(self._look_for_news, self._after_silence, timeout_s)
 
     async def wait_async(self, timeout_s: float) -> bool:
         """As `wait`, awaited: the event loop goes on. The two share what was there at the last of them."""
         from . import sleeper  # here, because asyncio would be a good part of the time that `import shm` takes
 
-        end_s = time.monotonic() + timeout_s
-        while (seen := self._unchanged()) is not None:
-            left_s = min(end_s - time.monotonic(), _WAIT_S)
-            if left_s <= 0:
-                return False
-            if not await sleeper.wait(self._follower.page.memory, pages.WAKE * 8, seen, left_s):
-                self._follower.follow(boottime_ns())
-        return True
+        return await sleeper.until_news(self._look_for_news, self._after_silence, timeout_s)
 
-    def _unchanged(self) -> int | None:
+    def _look_for_news(self) -> Word | None:
         """The wake-up word as it was before looking, if nothing was published since the last wait; None if it was."""
-        seen: int = self._follower.page.words[pages.WAKE]  # before looking: see wake.py
+        word = self._follower.page.wake_word()  # before looking: see wake.py
         fence()
-        publication = self._publication()
-        if publication == self._waited:
-            return seen
-        self._waited = publication
-        return None
+        before, self._waited = self._waited, self._publication()
+        return word if self._waited == before else None
+
+    def _after_silence(self) -> None:
+        self._follower.follow(boottime_ns())
 
     def _publication(self) -> tuple[int, ...]:
         page = self._follower.page

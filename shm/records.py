@@ -6,7 +6,7 @@ A ring is drawn in layout.py; who may call what, and in which order, is in ring.
 from typing import Final
 
 from . import layout
-from .atomics import CLOCK_BOOTTIME, CLOCK_REALTIME, clock_ns, load_acquire, store_release
+from .atomics import CLOCK_BOOTTIME, CLOCK_REALTIME, clock_ns, fence_release, load_acquire, store_release
 from .compiled import kernel, kernel_part
 from .layout import Record, Words
 
@@ -46,6 +46,31 @@ def record_bytes(size: int) -> int:
 
 
 @kernel
+def give_up(words: Words) -> None:
+    """What was published and the recorder was not given will never be: it is counted."""
+    words[layout.UNRECORDED_BYTES] += words[_TAIL] - words[layout.RECORDED]
+    words[layout.RECORDED] = words[_TAIL]
+    fence_release()  # before anything is written over it: a kill in between must not leave it to a successor
+
+
+@kernel
+def _free_through(words: Words, wanted: int) -> int:
+    """The position below which a producer may write: the worker has released it, and the recorder has it.
+
+    Where only the recorder stands in the way of `wanted`, what waits for it is given up: nobody waits for a recorder.
+    It is done here, before a byte is written, because what is written is not always published: a message that does
+    not fit is taken back, and a kill takes back all that was not published.
+    """
+    head = load_acquire(words, _HEAD)
+    if words[layout.RECORDER_AT] == 0 or words[layout.RECORDED] >= head:
+        return head
+    if words[layout.RECORDED] < wanted <= head:
+        give_up(words)
+        return head
+    return words[layout.RECORDED]  # type: ignore[no-any-return]
+
+
+@kernel
 def place(words: Words, need: int, reserve: int) -> int:
     """The private tail at which `need` bytes lie in one piece, padding written; -1 when there is no room."""
     capacity = words[_CAPACITY]
@@ -53,7 +78,7 @@ def place(words: Words, need: int, reserve: int) -> int:
     to_end = capacity - (tail & (capacity - 1))
     pad = to_end if need > to_end else 0
     if tail + pad + need + reserve - words[_CACHED] > capacity:
-        words[_CACHED] = load_acquire(words, _HEAD)
+        words[_CACHED] = _free_through(words, tail + pad + need + reserve - capacity)
         if tail + pad + need + reserve - words[_CACHED] > capacity:
             return -1
     if pad > 0:

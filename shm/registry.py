@@ -57,6 +57,7 @@ class Registry:
     simulator_url: str | None
     truth_folder: str | None
     instruments: tuple[Listed, ...]
+    keeper_pid: int = 0  # 0: no keeper lives now
 
     @property
     def engine(self) -> tuple[int, int, int]:
@@ -167,6 +168,7 @@ def _parse(value: Any) -> Registry:
         simulator_url=None if row["simulator_url"] is None else _text(row, "simulator_url"),
         truth_folder=None if row["truth_folder"] is None else _text(row, "truth_folder"),
         instruments=instruments,
+        keeper_pid=_number(row, "keeper_pid", 0, MAX_PID),
     )
 
 

@@ -1,9 +1,12 @@
 """Bars of a longer timeframe from shorter ones, on lazy frames, as if they had been made of the trades themselves."""
 
+import numpy as np
+import numpy.typing as npt
 import polars as pl
 
 from .layout import BarFlag
 from .timeframe import Timeframe, Unit, parse
+from .trading_days import periods
 
 _CLOCK = {Unit.SECOND: "s", Unit.MINUTE: "m", Unit.HOUR: "h"}
 _SESSION = {Unit.DAY: "1d", Unit.WEEK: "1w", Unit.MONTH: "1mo"}
@@ -11,15 +14,20 @@ _PRICES = ("open", "high", "low", "close")
 _SUMS = ("volume", "buy_volume", "sell_volume", "trades")
 _ANY = BarFlag.FORMING | BarFlag.REPAIRED | BarFlag.SUSPECT | BarFlag.JOINED
 _ALL = (BarFlag.COMPLETE, BarFlag.NO_TRADE)
+_PERIOD = "_period"
 
 
-def resample(bars: pl.LazyFrame, timeframe: str) -> pl.LazyFrame:
+def resample(bars: pl.LazyFrame, timeframe: str, sessions: npt.NDArray[np.void] | None = None) -> pl.LazyFrame:
     """Bars of `timeframe` (any name that shm.timeframe knows) from shorter ones; periods without a bar give none.
 
     Seconds, minutes and hours are cut by the clock, in UTC: a bar holds those that start at or after its start and
-    before its end. Days, weeks (from Monday) and months are cut by `trading_day`, which the frame then needs, and
-    start with their first bar. `bars` needs start (a Datetime), open, high, low, close and volume, one row a bar; of
-    end, buy_volume, sell_volume, trades, vwap, trading_day and flags it may have any, and those come out again.
+    before its end. Days, weeks (from Monday) and months are cut by `trading_day`, which the frame then needs; they have
+    the start and trading day of their first bar and the end of their last. With `sessions` (layout.SESSION rows, as
+    `shm.Bars.hours` has them) they have those of their first and last session instead, as a worker's bars do, wherever
+    these rows hold the whole of a day, week or month.
+
+    `bars` needs start (a Datetime), open, high, low, close and volume, one row a bar; of end, buy_volume, sell_volume,
+    trades, vwap, trading_day and flags it may have any, and those come out again.
 
     Volumes and trades are added. Bars without volume have a say in prices only where there is no other, because their
     flat price is none that was traded. `vwap` is weighted by volume, and the last one where there is none, and
@@ -37,12 +45,40 @@ def resample(bars: pl.LazyFrame, timeframe: str) -> pl.LazyFrame:
     index = "trading_day" if wanted.is_session else "start"
     order = ("trading_day", "start") if wanted.is_session else ("start",)
     made = _folded(names)
-    return (
+    folded = (
         bars.sort(order)  # the streaming engine takes it on trust
         .with_columns(pl.when(pl.col("volume") > 0).then(pl.col(_PRICES)).name.prefix("_traded_"))
         .group_by_dynamic(index, every=_every(wanted))
         .agg(*(expression.alias(f"_{name}") for name, expression in made.items()))
         .select(_label(name, wanted, index) for name in names if name in made or name == index)
+    )
+    return folded if sessions is None or not wanted.is_session else _bounded(folded, wanted, sessions)
+
+
+def _bounded(folded: pl.LazyFrame, wanted: Timeframe, sessions: npt.NDArray[np.void]) -> pl.LazyFrame:
+    """Days, weeks or months with the bounds that their sessions give them, as workers/bars.py has them."""
+    whole = periods(sessions, wanted.unit)
+    if wanted.unit != Unit.DAY:
+        whole = whole[1:-1]  # the rows may begin, or end, within it
+    bounds = pl.LazyFrame(
+        {
+            "start": pl.Series(whole["open_ns"]).cast(pl.Datetime("ns", "UTC")),
+            "end": pl.Series(whole["close_ns"]).cast(pl.Datetime("ns", "UTC")),
+            "trading_day": pl.Series(whole["trading_day"]).cast(pl.Date),
+        }
+    )
+    period = pl.col("trading_day").dt.truncate(_every(wanted)).alias(_PERIOD)
+    schema = folded.collect_schema()
+    bounded = [
+        pl.coalesce(pl.col(f"{name}_whole"), name).cast(schema[name]).alias(name)
+        for name in ("start", "end", "trading_day")
+        if name in schema
+    ]
+    return (
+        folded.with_columns(period)
+        .join(bounds.with_columns(period), on=_PERIOD, how="left", suffix="_whole", maintain_order="left")
+        .with_columns(bounded)
+        .select(schema.names())
     )
 
 

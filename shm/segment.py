@@ -17,6 +17,7 @@ import mmap
 import os
 import stat
 import zlib
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -105,10 +106,14 @@ def create(path: Path, kind: Kind, regions: Regions, *, generation: int, symbol:
     building = path.with_name(f"{path.name}.tmp")
     flags = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
     descriptor = os.open(building, flags, 0o600)
-    try:
-        os.fchmod(descriptor, 0o600)  # whatever the umask took away
-        _allocate(descriptor, size, path)
-        mapping = mmap.mmap(descriptor, size)
+    with ExitStack() as unless_whole:
+        unless_whole.callback(building.unlink, missing_ok=True)
+        try:
+            os.fchmod(descriptor, 0o600)  # whatever the umask took away
+            _allocate(descriptor, size, path)
+            mapping = mmap.mmap(descriptor, size)
+        finally:
+            os.close(descriptor)
         description = layout.describe(regions)
         mapping[layout.DESCRIPTION_OFFSET : layout.DESCRIPTION_OFFSET + len(description)] = description
         memory = memoryview(mapping)
@@ -125,11 +130,7 @@ def create(path: Path, kind: Kind, regions: Regions, *, generation: int, symbol:
             _region_of(memory, regions["words"])[layout.CAPACITY] = _ring_capacity(regions)
         header["layout_version"] = layout.LAYOUT_VERSION
         building.rename(path)
-    except BaseException:
-        building.unlink(missing_ok=True)
-        raise
-    finally:
-        os.close(descriptor)
+        unless_whole.pop_all()
     return Segment(path, mapping, regions, writable=True)
 
 
@@ -292,6 +293,8 @@ def _laid_out(kind: Kind, described: Regions) -> Regions:
         return layout.account_regions()
     if kind == Kind.EVENTS:
         return layout.events_regions(described["events"].shape[0])
+    if kind == Kind.KEEPER:
+        return layout.keeper_regions()
     if kind == Kind.BARS:
         return layout.bars_regions(described["frames"].shape[0], described["rows"].shape[0])
     return layout.engine_regions() if kind == Kind.ENGINE else layout.changed_regions()

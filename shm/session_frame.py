@@ -2,7 +2,7 @@
 
     bars.scan().pipe(with_rth, rows).filter("rth")
 
-Nothing else in `shm` imports this file, and polars is imported with it.
+Only `shm.bars_frame` imports this file, and polars is imported with it.
 """
 
 from typing import Final, TypeVar

@@ -18,8 +18,9 @@ import asyncio
 import threading
 import time
 from collections import deque
+from collections.abc import Callable
 
-from .wake import MAX_SLEEP_NS
+from .wake import MAX_SLEEP_NS, Word, sleep_s
 from .wake import wait as wait_in_thread
 
 LINGER_S = 0.05
@@ -49,6 +50,18 @@ async def wait(memory: memoryview, byte_offset: int, seen: int, timeout_s: float
     finally:
         timer.cancel()
         sleeper.leave(woken)
+
+
+async def until_news(look: Callable[[], Word | None], after_silence: Callable[[], object], timeout_s: float) -> bool:
+    """As `wake.until_news`, for tasks."""
+    end_s = time.monotonic() + timeout_s
+    while (word := look()) is not None:
+        limit_s = sleep_s(end_s)
+        if limit_s <= 0:
+            return False
+        if not await wait(*word, limit_s):
+            after_silence()
+    return True
 
 
 async def let_others_run() -> None:

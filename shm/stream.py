@@ -4,29 +4,28 @@ How rows are copied and believed is in broadcast.py; here is what makes values o
 with a new generation.
 """
 
-from collections import deque
-from typing import Generic, TypeVar
+from typing import TypeVar
 
 import numpy as np
 
 from . import layout
-from . import page as pages
 from .broadcast import Broadcast
 from .follow import Follower, boottime_ns
 from .layout import Rows
-from .page import Page, fence
+from .news import News
+from .page import Page
 from .values import PRICED_QUOTE, PRICED_TRADE, Quote, Scale, Trade
-from .wake import MAX_SLEEP_NS, wait
+from .wake import Word
 
 Row = TypeVar("Row", Trade, Quote)
 
 _ROWS_A_TURN = 256  # the iterator copies so many rows at once and hands them out one by one
-_WAIT_S = MAX_SLEEP_NS / 1e9
 
 
-class Stream(Generic[Row]):
+class Stream(News[Row]):
     """Rows of one broadcast ring, from the moment it was opened on. `for` blocks, `async for` awaits; `read`,
-    `read_ticks` and `last` do neither.
+    `read_ticks` and `last` do neither. All raise WriterGone when the engine has ended and none takes its place, and
+    UnknownSymbol when the instrument was removed.
 
     `lost` counts rows that were overwritten before they were read, `restarts` how often the engine was started, or
     the instrument made, anew: each time this goes on at the first row of the new segment.
@@ -36,22 +35,17 @@ class Stream(Generic[Row]):
     _intent: int
 
     def __init__(self, follower: Follower) -> None:
+        super().__init__()
         follower.presence.require_open()
         self.restarts = 0
         self._follower = follower
         self._page = follower.page
         self._ring = self._open(self._page)
         self._lost_before = 0  # in the generations before this one
-        self._ready: deque[Row] = deque()
-        self._closed = False
 
     @property
     def lost(self) -> int:
         return self._lost_before + self._ring.lost
-
-    def close(self) -> None:
-        """End it: a loop over it, also one that waits in another thread, stops within 100 ms."""
-        self._closed = True
 
     @property
     def made(self) -> int:
@@ -107,47 +101,11 @@ class Stream(Generic[Row]):
                 rows = self._ring.take(max_rows)
         return rows
 
-    def __iter__(self) -> "Stream[Row]":
-        return self
-
-    def __aiter__(self) -> "Stream[Row]":
-        return self
-
-    def __next__(self) -> Row:
-        """The next row; blocks for it. Raises WriterGone when the engine has ended and none takes its place, and
-        UnknownSymbol when the instrument was removed."""
-        while not self._ready:
-            if self._closed:
-                raise StopIteration
-            seen = self._look()
-            if not self._ready and not wait(self._page.memory, pages.WAKE * 8, seen, _WAIT_S):
-                self._follow()
-        return self._ready.popleft()
-
-    async def __anext__(self) -> Row:
-        """The next row; awaits it, and lets other tasks run before each _ROWS_A_TURN rows. Raises WriterGone too."""
-        if not self._ready:
-            from . import sleeper  # here, because asyncio would be a good part of the time that `import shm` takes
-
-            await sleeper.let_others_run()
-            while not self._ready:
-                if self._closed:
-                    raise StopAsyncIteration
-                seen = self._look()
-                if not self._ready and not await sleeper.wait(self._page.memory, pages.WAKE * 8, seen, _WAIT_S):
-                    self._follow()
-        return self._ready.popleft()
-
-    def _look(self) -> int:
-        """Copy new rows if there are any; the wake-up word as it was before: what comes after that ends the sleep."""
+    def _word(self) -> Word:
         self._follower.presence.require_open()
-        seen: int = self._page.words[pages.WAKE]
-        fence()
-        self._fill()
-        return seen
+        return self._page.wake_word()
 
-    def _follow(self) -> None:
-        """After a silence: look whether there are new segments, and go on with them."""
+    def _after_silence(self) -> None:
         self._follower.follow(boottime_ns())
         if self._follower.page is not self._page:
             self._fill()  # what was written to the old one until it ended

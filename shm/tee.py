@@ -3,12 +3,13 @@
 When a ring was published and its worker woken, the bytes between `recorded` and `tail` go as one PIECE into the
 recorder's ring, as they lie: headers with their sequences and receive times, payloads, padding. Then that ring is
 published, and only then `recorded` moves. A kill in between leaves a piece that will come twice, which its positions
-tell; a kill before leaves bytes that the successor puts, because nobody but the engine could have overwritten them.
+tell; a kill before leaves bytes that the successor puts: no room is written to again before the recorder has, or is
+known to miss, what lay there (`place` in records.py).
 
 The feed never waits. Where the recorder's ring is full, `recorded` stays, and the next publication takes more along: so
-the instruments' own rings are room for a stalled disk too. Only when half a ring waits, or a part of what waits was
-overwritten, is all of it given up and counted; the recorder then sees a jump of positions. A message that was dropped
-for want of room in its own ring goes to the recorder alone, at once.
+the instruments' own rings are room for a stalled disk too. Only when half a ring waits, or its room is needed, is all
+of it given up and counted; the recorder then sees a jump of positions. A message that was dropped for want of room in
+its own ring goes to the recorder alone, at once.
 
 The recorder (pieces.py) looks each 100 ms; it is woken only when a quarter of its ring waits, because a wake-up a
 publication would cost more than the copy.
@@ -25,6 +26,7 @@ from .layout import STRETCH, Record, Words
 from .records import (
     PENDING,
     UNPUBLISHED,
+    give_up,
     place,
     put_head,
     record_bytes,
@@ -33,7 +35,6 @@ from .records import (
 
 _CAPACITY: Final = layout.CAPACITY
 _TAIL: Final = layout.TAIL
-_PRIVATE: Final = layout.TAIL_PRIVATE
 _HEAD: Final = layout.HEAD
 _PARKED: Final = layout.PARKED
 _SIGNAL: Final = layout.SIGNAL
@@ -41,7 +42,6 @@ _NEXT: Final = layout.NEXT_SEQUENCE
 _DELIVERED: Final = layout.DELIVERED
 _AS: Final = layout.RECORDED_AS
 _RECORDED: Final = layout.RECORDED
-_BYTES_LOST: Final = layout.UNRECORDED_BYTES
 _MESSAGES_LOST: Final = layout.UNRECORDED_MESSAGES
 _RECORDER_AT: Final = layout.RECORDER_AT
 _RECORDER_WORDS: Final = layout.RECORDER_WORDS
@@ -56,7 +56,7 @@ _DROPPED: Final = int(Record.DROPPED)
 
 @kernel
 def _end_of_piece(words: Words, begin: int, tail: int, limit: int) -> int:
-    """How far a piece of at most `limit` bytes goes from `begin` on, by whole records; `begin` if not one fits."""
+    """How far a piece of at most `limit` bytes goes from `begin` on, by whole records; a longer one goes alone."""
     if tail - begin <= limit:
         return tail
     at = begin
@@ -64,7 +64,7 @@ def _end_of_piece(words: Words, begin: int, tail: int, limit: int) -> int:
         first = words[_DATA + ((at & (words[_CAPACITY] - 1)) >> 3)]
         size = first & 0xFFFFFFFF
         need = size if (first >> 32) & 0xFFFFFFFF == _PAD else record_bytes(size)
-        if at + need - begin > limit:
+        if at + need - begin > limit and at > begin:
             break
         at += need
     return at
@@ -113,29 +113,20 @@ def _publish(recorder: Words) -> None:
 
 
 @kernel
-def _give_up(words: Words) -> None:
-    words[_BYTES_LOST] += words[_TAIL] - words[_RECORDED]
-    words[_RECORDED] = words[_TAIL]
-
-
-@kernel
 def _record(words: Words) -> None:
     recorder = words_at(words[_RECORDER_AT], words[_RECORDER_WORDS])
     tail = words[_TAIL]
-    if words[_PRIVATE] - words[_RECORDED] > words[_CAPACITY]:
-        _give_up(words)
-        return
     begin = words[_RECORDED]
     while begin < tail:
         end = _end_of_piece(words, begin, tail, recorder[_CAPACITY] // 8)
-        if end == begin or not _put_piece(recorder, words, begin, end):
+        if not _put_piece(recorder, words, begin, end):
             break
         begin = end
     if begin > words[_RECORDED]:
         _publish(recorder)
         store_release(words, _RECORDED, begin)  # SYNC tee: only when the recorder's ring has it for good
     if tail - begin > words[_CAPACITY] // 2:
-        _give_up(words)
+        give_up(words)
 
 
 @kernel_part
@@ -168,4 +159,5 @@ def bind(words: Words, recorder: Words, symbol: str, generation: int, made: int)
     words[_AS : _AS + _NAME_WORDS] = name[:_NAME_WORDS]
     words[_RECORDER_WORDS] = len(recorder)
     words[_RECORDER_AT] = recorder.ctypes.data
+    words[layout.HEAD_CACHED] = min(words[layout.HEAD_CACHED], words[_RECORDED])  # see records.place
     _record(words)

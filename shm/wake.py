@@ -13,6 +13,7 @@ import errno
 import os
 import platform
 import time
+from collections.abc import Callable
 
 import numpy as np
 import numpy.typing as npt
@@ -24,6 +25,11 @@ _FUTEX_WAIT = 0  # not the private kind: the waker is another process
 _FUTEX_WAKE_OP = 5
 _ADD_ONE = 1 << 28 | 1 << 12  # futex(2), FUTEX_OP(FUTEX_OP_ADD, 1, FUTEX_OP_CMP_EQ, 0)
 _EVERYONE = 0x7FFFFFFF
+
+
+# A word to sleep on: its memory, its byte offset there, and its value from before the look that found no news. A
+# plain tuple, because one is made at every look.
+Word = tuple[memoryview, int, int]
 
 
 class _Timespec(ctypes.Structure):
@@ -89,3 +95,28 @@ def wait(memory: memoryview, byte_offset: int, seen: int, timeout_s: float) -> b
             return True
         if reason not in (errno.EINTR, errno.ETIMEDOUT):  # after EINTR Python runs the signal's handler first
             raise OSError(reason, f"futex: {os.strerror(reason)}")
+
+
+def until_news(look: Callable[[], Word | None], after_silence: Callable[[], object], timeout_s: float) -> bool:
+    """Sleep until `look` has found news, which it says by returning no word; False if none came for `timeout_s`.
+
+    `after_silence` is called when a whole sleep has brought no change: perhaps the word is nobody's any more.
+    """
+    end_s = time.monotonic() + timeout_s
+    while (word := look()) is not None:
+        limit_s = sleep_s(end_s)
+        if limit_s <= 0:
+            return False
+        if not wait(*word, limit_s):
+            after_silence()
+    return True
+
+
+def load(memory: memoryview, byte_offset: int) -> Word:
+    """A word as it is now."""
+    return memory, byte_offset, int.from_bytes(memory[byte_offset : byte_offset + 8], "little")
+
+
+def sleep_s(end_s: float) -> float:
+    """How long to sleep now, by the monotonic clock, to be awake at `end_s`."""
+    return min(end_s - time.monotonic(), MAX_SLEEP_NS / 1e9)

@@ -11,10 +11,8 @@ from .follow import Follower, boottime_ns, find
 from .layout import QUOTE_COUNT, TAPE_COUNT, Kind
 from .page import CONTROL, Page, fence
 from .presence import Presence
-from .registry import generation_folder
-from .segment import Segment, attach
 from .values import Change
-from .wake import MAX_SLEEP_NS, wait
+from .wake import MAX_SLEEP_NS, Word, load, wait
 
 _WAIT_S = MAX_SLEEP_NS / 1e9
 _LOOK_EVERY_NS = MAX_SLEEP_NS  # others may keep this busy while one instrument comes, goes, or is made anew
@@ -42,9 +40,9 @@ class Watch:
         self._before: dict[str, Change | None] = {
             each.symbol: _change(each.page, self._now_ns) for each in self._followers
         }
-        self._changed = _open(presence)
+        self._changed = presence.attach("changed", Kind.CHANGED)
+        self._word = self._load()
         self._engine = presence.registry.engine
-        self._seen = 0
         self._looked_ns = boottime_ns()
         self._place = len(self._followers)  # how far the present round over the instruments has come
         self._ended = False
@@ -62,7 +60,7 @@ class Watch:
             left_s = self._left_s(begun_s)
             if left_s <= 0:
                 raise StopIteration
-            if not wait(self._changed.memory, self._offset, self._seen, left_s):
+            if not wait(*self._word, left_s):
                 self._follow()
         return change
 
@@ -78,13 +76,12 @@ class Watch:
             left_s = self._left_s(begun_s)
             if left_s <= 0:
                 raise StopAsyncIteration
-            if not await sleeper.wait(self._changed.memory, self._offset, self._seen, left_s):
+            if not await sleeper.wait(*self._word, left_s):
                 self._follow()
         return change
 
-    @property
-    def _offset(self) -> int:
-        return self._changed.regions["words"].offset
+    def _load(self) -> Word:
+        return load(self._changed.memory, self._changed.regions["words"].offset)
 
     def _look(self) -> Change | None:
         """The next change of this round, or of a new one if this is at its end; None if a whole round found none."""
@@ -93,8 +90,7 @@ class Watch:
             self._presence.require_open()
             if boottime_ns() - self._looked_ns > _LOOK_EVERY_NS:
                 self._follow()
-            offset = self._offset
-            self._seen = int.from_bytes(self._changed.memory[offset : offset + 8], "little")  # first: see wake.py
+            self._word = self._load()  # first: see wake.py
             fence()
             self._place = 0
             self._now_ns = boottime_ns()
@@ -151,14 +147,8 @@ class Watch:
         self._presence.require(now_ns)
         if self._engine != self._presence.registry.engine:
             with suppress(FileNotFoundError):  # it ended while we looked; the registry will say what comes next
-                self._changed = _open(self._presence)
+                self._changed = self._presence.attach("changed", Kind.CHANGED)
                 self._engine = self._presence.registry.engine
-
-
-def _open(presence: Presence) -> Segment:
-    """The segment of the present generation. Raises FileNotFoundError if that ended just now."""
-    generation = presence.registry.generation
-    return attach(generation_folder(presence.folder, generation) / "changed", Kind.CHANGED, generation=generation)
 
 
 def _change(page: Page, now_ns: int) -> Change:

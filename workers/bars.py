@@ -321,7 +321,8 @@ def _close(desk: Words, file: Words, t: int, bar: int, sequence: int) -> None:
 def _find(desk: Words, file: Words, t: int, start: int) -> int:
     """The newest row of the bar that begins at `start`; -1 if there is none, -2 if that is not known.
 
-    Rows of revision 0 are in the order of their starts: bars that only a late trade makes begin with revision 1.
+    Rows of revision 0 are in the order of their starts: bars that only a late trade makes begin with revision 1. Where
+    a power cut took a row an older one lies, or none, and the row that is missing may be the one that is looked for.
     """
     work = _work(desk, t)
     frame = HEAD_WORDS + t * FRAME_WORDS
@@ -330,6 +331,8 @@ def _find(desk: Words, file: Words, t: int, start: int) -> int:
     number = count - 1
     while number >= least:
         at = _place(desk, t, number)
+        if file[at + NUMBER] != number:
+            return -2
         if file[at + START] == start:
             return number  # type: ignore[no-any-return]
         if file[at + FLAGS] < _REVISION and file[at + START] < start:

@@ -13,6 +13,7 @@ is made when a worker starts and finds none.
 import logging
 import os
 from collections.abc import Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -77,11 +78,10 @@ class HotFile:
         self._plan = wanted
         folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         self._lock = LifeLock.take(folder / _LOCK)
-        try:
+        with ExitStack() as unless_open:
+            unless_open.callback(self._lock.release)
             self._segment = self._open()
-        except BaseException:
-            self._lock.release()
-            raise
+            unless_open.pop_all()
 
     def close(self) -> None:
         """Let another process write to it."""
@@ -125,7 +125,7 @@ class HotFile:
                 return "its table of timeframes is damaged"
             end += size
             newest = bar_rows.newest(pair)
-            if newest < 0 and any(int(slot["begin"]) == int(slot["end"]) != 0 for slot in pair):
+            if newest < 0 and any(_was_committed(slot) for slot in pair):
                 return "what it says of a timeframe fits neither of its two checksums"
             if newest >= 0 and int(pair[newest]["through"]) >> layout.GENERATION_SHIFT > self._generation:
                 return "it goes through records of a generation that is still to come"
@@ -308,6 +308,12 @@ class HotFile:
         for column, name in enumerate(("open_ns", "close_ns", "trading_day")):
             words[:, column] = table[name]
         desk[bars.SESSIONS] = len(table)
+
+
+def _was_committed(slot: Rows) -> bool:
+    """Whether there was a whole slot once: in this one, or, if this one is of a later commit, in the other."""
+    begin = int(slot["begin"])
+    return begin > 1 or begin == int(slot["end"]) != 0
 
 
 def _was_before(pair: Rows, newest: int) -> bool:

@@ -16,7 +16,6 @@ sends more than an account can is disconnected. Names and numbers of accounts ar
 
 import asyncio
 import logging
-import random
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
@@ -25,18 +24,16 @@ from shm.layout import ACCOUNT, Reason, State
 
 from ..clock import LATE_NS, TICK_NS
 from ..config import FeedSettings
-from ..http import HttpPool, Unauthorised, VenueError, VenueRefusal, said
+from ..http import HttpPool, VenueError, VenueRefusal, said
 from . import userhub
 from .gateway import Gateway
-from .hub import HubSocket
 from .ledger import Ledger, Snapshot, contracts_of
-from .projectx import PING, Control, ControlMessage
-from .pulse import POLL_S, Beat, Pulse
-from .session import Event, advance, backoff_ns
+from .link import FORGIVEN_AFTER_NS, Hub, Link
+from .projectx import Control, ControlMessage
+from .session import Event, advance
 from .session import State as Life
 from .userhub import FillRow, OrderRow, Owned, PositionRow, Row, Standing, Unreadable
 
-FORGIVEN_AFTER_NS: Final = 10_000_000_000  # what went well for so long ends the row of failures
 LEAST_SILENCE_MS: Final = 30_000
 PUBLISH_EVERY_NS: Final = 20_000_000  # at most so often while events come; the first is published at once
 MAX_FRAME_BYTES: Final = 1 << 20  # what the official client takes
@@ -45,7 +42,6 @@ MAX_PENDING: Final = 10_000
 MAX_CONTRACTS: Final = 64  # whose tick is asked for
 MAX_NAMES_SHOWN: Final = 10
 ROWS_AT_ONCE: Final = 64
-_MS: Final = 1_000_000
 _HUB: Final = "the user hub"
 _COUNTS: Final = ("connects", "syncs", "events", "refused", "ignored")
 
@@ -70,9 +66,10 @@ class AccountFeed:
     ) -> None:
         """`account_name`: empty for the first active one. `now_ns` is CLOCK_BOOTTIME, `wall_ns` CLOCK_REALTIME."""
         self._settings = settings
-        self._hub_url = hub_url
+        silence_ms = max(settings.socket_silence_ms, LEAST_SILENCE_MS)
+        hub = Hub(_HUB, hub_url, MAX_FRAME_BYTES, silence_ms, deflate=False)
+        self._link = Link(hub, settings, pool, gateway, now_ns)
         self._account_name = account_name
-        self._pool = pool
         self._gateway = gateway
         self._writer = writer
         self._now_ns = now_ns
@@ -84,7 +81,7 @@ class AccountFeed:
             Life.HANDSHAKING: self._shake_hands,
             Life.SUBSCRIBING: self._subscribe,
             Life.STREAMING: self._stream,
-            Life.BACKING_OFF: self._back_off,
+            Life.BACKING_OFF: self._link.back_off,
         }
         self._refusal: VenueRefusal | None = None
         before = writer.newest()
@@ -98,11 +95,7 @@ class AccountFeed:
         self._published_ns = 0
         self._publishing: asyncio.TimerHandle | None = None
         self._ticks: dict[bytes, int] = {}
-        self._socket: HubSocket | None = None
         self._early: Sequence[bytes] = ()
-        self._renewals = 0  # of the gateway's tokens, when the socket was opened
-        self._failures = 0
-        self._streaming_since_ns = 0
         self._heard = False  # any byte, since the last poll
         self._messages = 0  # in the second that began at _second_ns
         self._second_ns = 0
@@ -124,7 +117,7 @@ class AccountFeed:
             if self.life is not Life.CLOSED:
                 self._go(Event.STOP)
             self._say(State.CLOSED, Reason.CLOSED)
-            await self._drop_socket()
+            await self._link.close()
         if self._refusal is not None:
             raise self._refusal
 
@@ -132,7 +125,7 @@ class AccountFeed:
         before, self.life = self.life, advance(self.life, event)
         if event is Event.LOST and before in (Life.SUBSCRIBING, Life.STREAMING):
             self._cause = Reason.RECONNECTED
-            self._say(State.STALE, Reason.SILENCE if self._reason is Reason.SILENCE else Reason.DISCONNECTED)
+            self._say(State.STALE, Reason.SILENCE if self._link.is_silent else Reason.DISCONNECTED)
         _log.debug("account: %s, %s, %s", before.name, event.name, self.life.name)
 
     # ── the steps of the life ─────────────────────────────────────────────────────────────────────────────
@@ -161,20 +154,11 @@ class AccountFeed:
     async def _connect(self) -> Event:
         self._said["connects"] += 1
         self._second_ns, self._messages = self._now_ns(), 0
-        try:
-            token = await self._gateway.token()
-            self._renewals = self._gateway.renewals
-            self._socket = await HubSocket.open(self._pool, self._hub_url, token, self._settings, _HUB, MAX_FRAME_BYTES)
-        except VenueError as error:
-            if isinstance(error, Unauthorised):
-                self._gateway.forget_token()
-            _log.warning("no connection: %s", error)
-            return Event.LOST
-        return Event.DONE
+        return await self._link.connect()
 
     async def _shake_hands(self) -> Event:
         try:
-            self._early = await self._connected.shake_hands()
+            self._early = await self._link.socket.shake_hands()
         except VenueError as error:
             _log.warning("no handshake: %s", error)
             return Event.LOST
@@ -187,66 +171,44 @@ class AccountFeed:
         self._awaited = set(calls)
         try:
             for call in calls.values():
-                await self._connected.send(call)
+                await self._link.socket.send(call)
             await self._take_all(self._early)
             async with asyncio.timeout(self._settings.handshake_timeout_ms / 1000):
                 while self._awaited:
-                    await self._take_all(await self._connected.receive())
+                    await self._take_all(await self._link.socket.receive())
         except (VenueError, TimeoutError) as error:
             _log.warning("not subscribed: %s", str(error) or f"{_HUB} confirmed nothing in time")
             return Event.LOST
         return Event.DONE
 
     async def _stream(self) -> Event:
-        self._streaming_since_ns = self._now_ns()
         self._ask_again(self._cause)
-        tasks = [asyncio.create_task(work) for work in (self._receive(), self._watch(), self._reconcile())]
-        try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
-        finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
-        _log.warning("the account view was lost: %s", "; ".join(task.result() for task in done))
+        why = await self._link.hold(self._receive(), self._watch(), self._reconcile())
+        _log.warning("the account view was lost: %s", why)
         return Event.LOST
-
-    async def _back_off(self) -> Event:
-        await self._drop_socket()
-        if self._streaming_since_ns and self._now_ns() - self._streaming_since_ns >= FORGIVEN_AFTER_NS:
-            self._failures = 0
-        self._streaming_since_ns = 0
-        await asyncio.sleep(self._pause_s(self._failures))
-        self._failures += 1
-        return Event.DONE
 
     # ── what runs while it streams; each returns why the connection has to end ────────────────────────────
 
     async def _receive(self) -> str:
         try:
             while True:
-                await self._take_all(await self._connected.receive())
+                await self._take_all(await self._link.socket.receive())
         except VenueError as error:
             return str(error)
 
     async def _watch(self) -> str:
-        """Pings, silence, the token's end."""
-        silence_ms = max(self._settings.socket_silence_ms, LEAST_SILENCE_MS)
-        pulse = Pulse(silence_ms, self._settings.ping_interval_ms)
-        pulse.connect(self._now_ns())
+        """Pings, silence, the token's end; it is the market feed that renews it."""
+        why = ""
         try:
-            while True:
-                await asyncio.sleep(POLL_S)
-                beat = pulse.poll(self._now_ns(), heard=self._heard)
-                self._heard = False
-                if beat is Beat.SILENT:
-                    self._say(State.STALE, Reason.SILENCE)
-                    return f"no byte came for {silence_ms} ms"
-                if beat is Beat.PING:
-                    await self._connected.send(PING)
-                if self._gateway.renewals != self._renewals:  # the market feed renews it
-                    return "its token is an old one"
+            while not why:
+                why = await self._link.poll(self._was_heard)
         except VenueError as error:
-            return str(error)
+            why = str(error)
+        return why
+
+    def _was_heard(self) -> bool:
+        heard, self._heard = self._heard, False
+        return heard
 
     async def _reconcile(self) -> str:
         """Ask for the whole state whenever that is wanted, and for the ticks of contracts that are new. Never ends."""
@@ -258,7 +220,7 @@ class AccountFeed:
                 if self._now_ns() - asked_ns >= FORGIVEN_AFTER_NS:
                     asked = 0
                 if asked:
-                    await asyncio.sleep(self._pause_s(asked - 1))
+                    await asyncio.sleep(self._link.pause_s(asked - 1))
                 asked += 1
                 self._must_ask = False
                 await self._ask()
@@ -463,21 +425,6 @@ class AccountFeed:
         if self._ledger.standing is None:
             raise RuntimeError("the account is not known in this state")
         return self._ledger.standing.account_id
-
-    @property
-    def _connected(self) -> HubSocket:
-        if self._socket is None:
-            raise RuntimeError("the view has no socket in this state")
-        return self._socket
-
-    def _pause_s(self, failures: int) -> float:
-        first_ns, max_ns = self._settings.backoff_first_ms * _MS, self._settings.backoff_max_ms * _MS
-        return backoff_ns(failures, random.random(), first_ns, max_ns) / 1e9
-
-    async def _drop_socket(self) -> None:
-        socket, self._socket = self._socket, None
-        if socket is not None:
-            await socket.close()
 
 
 class UnknownAccount(VenueRefusal):

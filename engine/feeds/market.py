@@ -10,29 +10,23 @@ and goes on with the others; at a first start a refusal is a wrong setting, and 
 
 import asyncio
 import logging
-import random
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
 
 from shm.layout import Reason
 
 from ..config import FeedSettings
-from ..http import HttpPool, Unauthorised, VenueError, VenueRefusal
+from ..http import HttpPool, VenueError, VenueRefusal
 from ..page import Page
 from ..router import Lane, Router
 from . import projectx
 from .gateway import Contract, Gateway
-from .hub import FrameRefused, HandshakeRefused, HubSocket
+from .hub import FrameRefused, HandshakeRefused
+from .link import Hub, Link
 from .probes import Probes
-from .pulse import POLL_S, Beat, Pulse
 from .roster import Roster
-from .session import Event, State, advance, backoff_ns
+from .session import Event, State, advance
 from .stream import Stream
 from .subscriptions import Subscriptions
-
-FORGIVEN_AFTER_NS: Final = 10_000_000_000  # a stream that lasted so long ends the row of failures
-_MS: Final = 1_000_000
-_HUB: Final = "the market hub"
 
 _log = logging.getLogger(__name__)
 
@@ -56,12 +50,11 @@ class Feed:
     ) -> None:
         """`now_ns` is CLOCK_BOOTTIME; `on_streaming` is called whenever all is subscribed; `on_refused` when a lane
         was let go of because the venue refuses it by now; `on_silent` when the venue is asked why a lane is silent."""
-        self._settings = settings
-        self._hub_url = hub_url
-        self._pool = pool
+        silence_ms, deflate = settings.socket_silence_ms, settings.deflate
+        hub = Hub("the market hub", hub_url, projectx.MAX_RECORD_BYTES, silence_ms, deflate)
+        self._link = Link(hub, settings, pool, gateway, now_ns)
         self._gateway = gateway
         self._page = page
-        self._now_ns = now_ns
         self._on_streaming = on_streaming
         self._on_refused = on_refused
         self.state = State.OFFLINE
@@ -71,20 +64,15 @@ class Feed:
             State.HANDSHAKING: self._shake_hands,
             State.SUBSCRIBING: self._subscribe,
             State.STREAMING: self._stream_on,
-            State.BACKING_OFF: self._back_off,
+            State.BACKING_OFF: self._link.back_off,
         }
         self._refusal: VenueRefusal | None = None
         self._succeeds = False  # an engine that fed these rings
-        self._pulse = Pulse(settings.socket_silence_ms, settings.ping_interval_ms)
         self._roster = Roster(lanes, router)
         self._subscriptions = Subscriptions(settings, self._roster, page, gateway.shown)
-        self._probes = Probes(settings, gateway, self._roster, page, self._pulse, on_silent)
+        self._probes = Probes(settings, gateway, self._roster, page, self._link.pulse, on_silent)
         self._stream = Stream(router, page, self._subscriptions.take)
-        self._socket: HubSocket | None = None
         self._early: Sequence[bytes] = ()
-        self._renewals = 0  # of the gateway's tokens, when the socket was opened
-        self._failures = 0
-        self._streaming_since_ns = 0
         self._lost = Reason.DISCONNECTED  # what the books are told when the connection is lost
 
     async def run(self) -> None:
@@ -101,7 +89,7 @@ class Feed:
             if self.state is not State.CLOSED:
                 self._go(Event.STOP)
             self._roster.say(Reason.CLOSED)
-            await self._drop_socket()
+            await self._link.close()
         if self._refusal is not None:
             raise self._refusal
 
@@ -154,28 +142,11 @@ class Feed:
 
     async def _connect(self) -> Event:
         self._page.add("connects")
-        try:
-            token = await self._gateway.token()
-            self._renewals = self._gateway.renewals
-            self._socket = await HubSocket.open(
-                self._pool,
-                self._hub_url,
-                token,
-                self._settings,
-                _HUB,
-                projectx.MAX_RECORD_BYTES,
-                deflate=self._settings.deflate,
-            )
-        except VenueError as error:
-            if isinstance(error, Unauthorised):
-                self._gateway.forget_token()
-            _log.warning("no connection: %s", error)
-            return Event.LOST
-        return Event.DONE
+        return await self._link.connect()
 
     async def _shake_hands(self) -> Event:
         try:
-            self._early = await self._connected.shake_hands()
+            self._early = await self._link.socket.shake_hands()
         except HandshakeRefused as refusal:
             _log.warning("no handshake: %s: %s", refusal, self._gateway.shown(refusal.words))
             return Event.LOST
@@ -189,58 +160,34 @@ class Feed:
         self._probes.reconnect()
         self._lost = Reason.DISCONNECTED
         try:
-            await self._subscriptions.open(self._connected)
+            await self._subscriptions.open(self._link.socket)
         except VenueError as error:
             _log.warning("the connection was lost while subscribing: %s", error)
             return Event.LOST
         return Event.DONE
 
     async def _stream_on(self) -> Event:
-        self._streaming_since_ns = self._now_ns()
         self._on_streaming()
-        works = (self._stream.receive(self._connected, self._early), self._watch(), self._probes.ask())
-        tasks = [asyncio.create_task(work) for work in works]
+        receiving = self._stream.receive(self._link.socket, self._early)
         try:
-            done, _ = await asyncio.wait(tasks, return_when=asyncio.FIRST_COMPLETED)
+            why = await self._link.hold(receiving, self._watch(), self._probes.ask())
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
             self._stream.flush()
-        _log.warning("the feed was lost: %s", "; ".join(str(task.result()) for task in done))
+        _log.warning("the feed was lost: %s", why)
         return Event.LOST
-
-    async def _back_off(self) -> Event:
-        await self._drop_socket()
-        if self._streaming_since_ns and self._now_ns() - self._streaming_since_ns >= FORGIVEN_AFTER_NS:
-            self._failures = 0
-        self._streaming_since_ns = 0
-        first_ns, max_ns = self._settings.backoff_first_ms * _MS, self._settings.backoff_max_ms * _MS
-        pause_ns = backoff_ns(self._failures, random.random(), first_ns, max_ns)
-        self._failures += 1
-        await asyncio.sleep(pause_ns / 1e9)
-        return Event.DONE
 
     async def _watch(self) -> str:
         """Pings, silence, resyncs, the token's end. Returns why the connection has to end."""
-        self._pulse.connect(self._now_ns())
         try:
-            while True:
-                await asyncio.sleep(POLL_S)
-                beat = self._pulse.poll(self._now_ns(), heard=self._stream.flush())
-                if beat is Beat.SILENT:
-                    return f"no byte came for {self._settings.socket_silence_ms} ms"
-                if beat is Beat.PING:
-                    await self._connected.send(projectx.PING)
+            while not (why := await self._link.poll(self._stream.flush)):
                 if self._gateway.must_renew:
                     return "its token is about to end"
-                if self._gateway.renewals != self._renewals:  # somebody who asks over REST has renewed it
-                    return "its token is an old one"
                 self._roster.configure()
                 if why := await self._resync():
                     return why
         except VenueError as error:
             return str(error)
+        return why
 
     async def _resync(self) -> str:
         """Subscribe again what has to be. Returns the reason when only a new connection can help."""
@@ -249,22 +196,11 @@ class Feed:
             self._lost = Reason.SILENCE
             return f"it is frozen: {freeze.why}"
         frozen = freeze.key if freeze else None
-        ended = await self._subscriptions.resync(self._pulse.own_ns, frozen, self._probes.vouches)
+        ended = await self._subscriptions.resync(self._link.pulse.own_ns, frozen, self._probes.vouches)
         if ended is None:
             return ""
         self._lost = ended.reason
         return ended.why
-
-    @property
-    def _connected(self) -> HubSocket:
-        if self._socket is None:
-            raise RuntimeError("the feed has no socket in this state")
-        return self._socket
-
-    async def _drop_socket(self) -> None:
-        socket, self._socket = self._socket, None
-        if socket is not None:
-            await socket.close()
 
     # ── instruments that come, go and roll while all others stream; one call at a time ────────────────────────
 

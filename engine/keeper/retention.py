@@ -22,7 +22,7 @@ class Limits(NamedTuple):
 
 def expired(files: Sequence[Sealed], limits: Limits, now_wall_ns: int) -> list[Sealed]:
     """The files that are beyond a limit, oldest first, out of those of a listing that are read."""
-    newest_first = sorted(files, key=lambda file: (file.last_start_ns, file.name), reverse=True)
+    newest_first = sorted(files, key=_age, reverse=True)
     gone: list[Sealed] = []
     rows = size = 0
     for i, file in enumerate(newest_first):
@@ -36,6 +36,26 @@ def expired(files: Sequence[Sealed], limits: Limits, now_wall_ns: int) -> list[S
         if beyond and i > 0:
             gone.append(file)
     return gone[::-1]
+
+
+def beyond_together(stores: Sequence[Sequence[Sealed]], limit_bytes: int) -> list[list[Sealed]]:
+    """Of the files of each timeframe those that go so that all together are within a limit: the oldest of all first.
+
+    The newest file of a timeframe always stays, so the rest may be more than the limit.
+    """
+    left_bytes = sum(file.bytes for files in stores for file in files)
+    gone: list[list[Sealed]] = [[] for _ in stores]
+    may_go = [(file, place) for place, files in enumerate(stores) for file in sorted(files, key=_age)[:-1]]
+    for file, place in sorted(may_go, key=lambda each: (_age(each[0]), each[1])):
+        if left_bytes <= limit_bytes:
+            break
+        left_bytes -= file.bytes
+        gone[place].append(file)
+    return gone
+
+
+def _age(file: Sealed) -> tuple[int, Name]:
+    return file.last_start_ns, file.name
 
 
 def deletable(found: Listing, now_wall_ns: int) -> list[Name]:

@@ -93,7 +93,11 @@ class Store:
 
     def retain(self, limits: Limits, now_wall_ns: int) -> list[Name]:
         """Take the files that are beyond a limit out of what readers see: a mark beside each. Their names."""
-        names = [file.name for file in retention.expired(self.listing().read, limits, now_wall_ns)]
+        return self.retire(retention.expired(self.listing().read, limits, now_wall_ns))
+
+    def retire(self, files: Sequence[Sealed]) -> list[Name]:
+        """Take these files out of what readers see. Their names."""
+        names = [file.name for file in files]
         for name in names:
             put(self._disk, self.folder / name._replace(gone=True).text, b"")
         return names

@@ -4,9 +4,11 @@ A bar is a row of six int64: when it begins, open, high, low, close, volume. Eve
 or not a client was subscribed, at the second of the stamp that it was sent with. A second without a print has no bar.
 """
 
-from enum import IntEnum
+from typing import Final
 
 import numpy as np
+
+from shm.timeframe import Unit
 
 from .flow import Flow, Ints, Kind
 from .truth import LOG_ROWS, StampLog
@@ -18,17 +20,7 @@ _FIRST_ROOM = 1 << 10
 _WEEK_SHIFT_S = 3 * 86_400  # the epoch was a Thursday, weeks begin on Mondays
 
 
-class Unit(IntEnum):
-    """Fact sheet 4.3, without 0 Unspecified and 7 Tick."""
-
-    SECOND = 1
-    MINUTE = 2
-    HOUR = 3
-    DAY = 4
-    WEEK = 5
-    MONTH = 6
-
-
+UNITS: Final = tuple(unit for unit in Unit if unit <= Unit.MONTH)  # fact sheet 4.3, without 0 Unspecified and 7 Tick
 _SECONDS = {Unit.SECOND: 1, Unit.MINUTE: 60, Unit.HOUR: 3_600, Unit.DAY: 86_400, Unit.WEEK: 604_800}
 
 

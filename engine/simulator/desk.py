@@ -154,17 +154,7 @@ class Desk:
             return self._reject(ticket, PlaceCode.ORDER_REJECTED, str(refused))
         if self.account.balance_e9 <= 0:
             return self._reject(ticket, PlaceCode.INSUFFICIENT_FUNDS, None)
-        order = self.account.add(
-            ticket.contract_id,
-            ticket.type,
-            ticket.side,
-            ticket.size,
-            self._now_ns(),
-            limit_ticks=limit_ticks,
-            stop_ticks=stop_ticks,
-            tag=ticket.tag,
-        )
-        self._tell(order)
+        order = self._add(ticket, limit_ticks, stop_ticks)
         self._match(order.order_id, top)
         return Outcome(PlaceCode.DONE, order.order_id)
 
@@ -268,17 +258,26 @@ class Desk:
                 self._tell(change)
 
     def _reject(self, ticket: Ticket, code: PlaceCode, message: str | None) -> Outcome:
+        order = self._add(ticket, None, None, Status.REJECTED)
+        return Outcome(code, order.order_id, message)
+
+    def _add(
+        self, ticket: Ticket, limit_ticks: int | None, stop_ticks: int | None, status: Status = Status.OPEN
+    ) -> Order:
+        """A new order of the account, which is told."""
         order = self.account.add(
             ticket.contract_id,
             ticket.type,
             ticket.side,
             ticket.size,
             self._now_ns(),
+            limit_ticks=limit_ticks,
+            stop_ticks=stop_ticks,
             tag=ticket.tag,
-            status=Status.REJECTED,
+            status=status,
         )
         self._tell(order)
-        return Outcome(code, order.order_id, message)
+        return order
 
     def _terms(self, ticket: Ticket, top: Top) -> tuple[int | None, int | None]:
         """The limit and the stop price in ticks. Raises Refused."""

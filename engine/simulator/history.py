@@ -12,7 +12,9 @@ from typing import NamedTuple
 import numpy as np
 from aiohttp import web
 
-from .bars import CLOSE, HIGH, LOW, OPEN, START, VOLUME, Unit, begins, joined, opening_ticks
+from shm.timeframe import Unit
+
+from .bars import CLOSE, HIGH, LOW, OPEN, START, UNITS, VOLUME, begins, joined, opening_ticks
 from .contracts import E9
 from .envelope import answer, body_of, flag_of, moment_of, text_of, whole_of
 from .flow import Ints
@@ -107,7 +109,7 @@ class History:
     def _refusal(self, contract_id: str, unit: int, number: int, limit: int) -> BarsCode:
         if contract_id not in self._listed:
             return BarsCode.CONTRACT_NOT_FOUND
-        if unit not in tuple(Unit):
+        if unit not in UNITS:
             return BarsCode.UNIT_INVALID
         if not 1 <= number <= MAX_UNIT_NUMBER:
             return BarsCode.UNIT_NUMBER_INVALID

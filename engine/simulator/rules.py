@@ -3,6 +3,8 @@
 A window is two arrays of sizes, bids and asks, indexed by price less the window's lowest price (a *place*).
 """
 
+from typing import NamedTuple
+
 import numpy as np
 
 from shm.compiled import allocating_kernel
@@ -11,6 +13,17 @@ from .book import CHECKPOINT_RECORDS, Checkpoints
 from .flow import Flow, Ints, Kind
 
 BEST_BID, BEST_ASK, N_BIDS, N_ASKS = range(4)  # places in `tops`; a best is an index into the window
+
+
+class Columns(NamedTuple):
+    """A flow for kernels. Of each record its kind, first entry and count of entries; of each entry the rest."""
+
+    kinds: Ints
+    firsts: Ints
+    counts: Ints
+    doms: Ints
+    places: Ints
+    sizes: Ints
 
 
 @allocating_kernel
@@ -50,29 +63,25 @@ def apply_entry(bids: Ints, asks: Ints, tops: Ints, dom: int, place: int, size: 
 
 
 @allocating_kernel
-def _walk(
-    kinds: Ints,
-    firsts: Ints,
-    counts: Ints,
-    doms: Ints,
-    places: Ints,
-    sizes: Ints,
-    bids: Ints,
-    asks: Ints,
-    tops: Ints,
-    spacing: int,
-    starts: Ints,
-    levels: Ints,
-) -> int:
+def apply_record(flow: Columns, record: int, bids: Ints, asks: Ints, tops: Ints) -> None:
+    """One record on a window; only depth moves a book."""
+    if flow.kinds[record] == 0:
+        first = flow.firsts[record]
+        for i in range(first, first + flow.counts[record]):
+            apply_entry(bids, asks, tops, flow.doms[i], flow.places[i], flow.sizes[i])
+
+
+@allocating_kernel
+def _walk(flow: Columns, bids: Ints, asks: Ints, tops: Ints, spacing: int, starts: Ints, levels: Ints) -> int:
     """Apply a flow to a window and lay down a checkpoint before each `spacing`-th record and after the last.
 
     starts: (checkpoints, 2) first level of the bids and of the asks in `levels`, which is (n, 2) of (place, size)
     and may be empty: then only the levels are counted. Returns how many there are.
     """
-    width = len(bids)
+    width, records = len(bids), len(flow.kinds)
     used = 0
-    for record in range(len(kinds) + 1):
-        if record % spacing == 0 or record == len(kinds):
+    for record in range(records + 1):
+        if record % spacing == 0 or record == records:
             checkpoint = -(-record // spacing)
             starts[checkpoint, 0] = used
             for place in range(tops[BEST_BID], -1, -1):
@@ -86,27 +95,19 @@ def _walk(
                     if len(levels) > 0:
                         levels[used, 0], levels[used, 1] = place, asks[place]
                     used += 1
-        if record < len(kinds) and kinds[record] == 0:
-            for i in range(firsts[record], firsts[record] + counts[record]):
-                apply_entry(bids, asks, tops, doms[i], places[i], sizes[i])
+        if record < records:
+            apply_record(flow, record, bids, asks, tops)
     return used
 
 
 def checkpoints(flow: Flow) -> Checkpoints:
     """The checkpoints of a flow."""
-    kinds = np.ascontiguousarray(flow.records["kind"])
-    firsts = np.ascontiguousarray(flow.records["first"])
-    counts = np.ascontiguousarray(flow.records["entries"])
-    doms = np.ascontiguousarray(flow.entries["type"])
-    sizes = np.ascontiguousarray(flow.entries["size"])
-    low, width, places = placed(flow)
-    starts = np.zeros((-(-len(kinds) // CHECKPOINT_RECORDS) + 2, 2), np.int64)
+    placed, low, width = columns(flow)
+    starts = np.zeros((-(-len(flow) // CHECKPOINT_RECORDS) + 2, 2), np.int64)
     levels = np.zeros((0, 2), np.int64)
     for _ in range(2):  # once to count, once to write
         bids, asks, tops = window(flow.opening_bids, flow.opening_asks, low, width)
-        used = _walk(
-            kinds, firsts, counts, doms, places, sizes, bids, asks, tops, CHECKPOINT_RECORDS, starts[:-1], levels
-        )
+        used = _walk(placed, bids, asks, tops, CHECKPOINT_RECORDS, starts[:-1], levels)
         if len(levels) == 0:
             levels = np.zeros((used, 2), np.int64)
     starts[-1] = used
@@ -114,14 +115,23 @@ def checkpoints(flow: Flow) -> Checkpoints:
     return Checkpoints(starts, levels)
 
 
-def placed(flow: Flow) -> tuple[int, int, Ints]:
-    """The lowest price of the window that holds all levels of a flow, its width, and the place of each entry."""
+def columns(flow: Flow) -> tuple[Columns, int, int]:
+    """A flow for kernels, and the window that holds all of its levels: its lowest price and its width."""
     depth = np.repeat(flow.records["kind"], flow.records["entries"]) == Kind.DEPTH
     booked = flow.entries["price"][depth & (flow.entries["type"] != 6)]
     parts = [part for part in (booked, flow.opening_bids[:, 0], flow.opening_asks[:, 0]) if len(part)]
     low = min(int(part.min()) for part in parts)
     high = max(int(part.max()) for part in parts)
-    return low, high - low + 1, flow.entries["price"] - low
+    records, entries = flow.records, flow.entries
+    placed = Columns(
+        kinds=np.ascontiguousarray(records["kind"]),
+        firsts=np.ascontiguousarray(records["first"]),
+        counts=np.ascontiguousarray(records["entries"]),
+        doms=np.ascontiguousarray(entries["type"]),
+        places=entries["price"] - low,
+        sizes=np.ascontiguousarray(entries["size"]),
+    )
+    return placed, low, high - low + 1
 
 
 def window(bids: Ints, asks: Ints, low: int, width: int) -> tuple[Ints, Ints, Ints]:

@@ -9,28 +9,15 @@ from shm.compiled import allocating_kernel
 
 from .flow import Flow, Ints
 from .matching import Top
-from .rules import BEST_ASK, BEST_BID, apply_entry, placed, window
+from .rules import BEST_ASK, BEST_BID, Columns, apply_record, columns, window
 
 
 @allocating_kernel
-def _walk(
-    kinds: Ints,
-    firsts: Ints,
-    counts: Ints,
-    doms: Ints,
-    places: Ints,
-    sizes: Ints,
-    bids: Ints,
-    asks: Ints,
-    tops: Ints,
-    out: Ints,
-) -> None:
+def _walk(flow: Columns, bids: Ints, asks: Ints, tops: Ints, out: Ints) -> None:
     """Row 0 of `out` is before the first record, row r + 1 after record r: place and size of the bid, of the ask."""
-    for row in range(len(kinds) + 1):
-        if row > 0 and kinds[row - 1] == 0:
-            first = firsts[row - 1]
-            for i in range(first, first + counts[row - 1]):
-                apply_entry(bids, asks, tops, doms[i], places[i], sizes[i])
+    for row in range(len(flow.kinds) + 1):
+        if row > 0:
+            apply_record(flow, row - 1, bids, asks, tops)
         bid, ask = tops[BEST_BID], tops[BEST_ASK]
         out[row, 0], out[row, 2] = bid, ask
         out[row, 1] = bids[bid] if bid >= 0 else 0
@@ -40,7 +27,7 @@ def _walk(
 def warm() -> None:
     """Compile what `Tops` needs: a client's first order may not make the sender wait for it."""
     none, one = np.zeros(0, np.int64), np.zeros(1, np.int64)
-    _walk(none, none, none, none, none, none, one, one, np.zeros(4, np.int64), np.zeros((1, 4), np.int64))
+    _walk(Columns(none, none, none, none, none, none), one, one, np.zeros(4, np.int64), np.zeros((1, 4), np.int64))
 
 
 class Tops:
@@ -48,21 +35,8 @@ class Tops:
 
     def __init__(self, flow: Flow) -> None:
         self._rows = np.empty((len(flow) + 1, 4), np.int64)
-        low, width, places = placed(flow)
-        entries = flow.entries
-        bids, asks, tops = window(flow.opening_bids, flow.opening_asks, low, width)
-        _walk(
-            np.ascontiguousarray(flow.records["kind"]),
-            np.ascontiguousarray(flow.records["first"]),
-            np.ascontiguousarray(flow.records["entries"]),
-            np.ascontiguousarray(entries["type"]),
-            places,
-            np.ascontiguousarray(entries["size"]),
-            bids,
-            asks,
-            tops,
-            self._rows,
-        )
+        placed, low, width = columns(flow)
+        _walk(placed, *window(flow.opening_bids, flow.opening_asks, low, width), self._rows)
         self._rows[:, 0] += low
         self._rows[:, 2] += low
 

@@ -10,6 +10,7 @@ import os
 import signal
 import subprocess
 import sys
+import termios
 from collections.abc import Mapping
 from typing import IO
 
@@ -96,6 +97,12 @@ class Started(Child):
             self.stdin.write(text)
             self.stdin.flush()
 
+    @property
+    def heard_all(self) -> bool:
+        """Whether it has read what was said so far: who says on only then never fills the pipe of one that stands."""
+        assert self.stdin is not None
+        return fcntl.ioctl(self.stdin, termios.FIONREAD, bytes(4)) == bytes(4)
+
     def reap(self) -> Death:
         death = super().reap()
         self._process.returncode = -death.signal or death.status  # so that Popen asks no more
@@ -113,3 +120,8 @@ def start_engine(environ: Mapping[str, str]) -> Started:
 def start_simulator(environ: Mapping[str, str]) -> Started:
     """The simulator, which waits for its job and answers with its address."""
     return Started("engine.simulator", plain_environment(environ), subprocess.PIPE, subprocess.PIPE)
+
+
+def start_keeper(environ: Mapping[str, str]) -> Started:
+    """The keeper, which waits for its job and answers nothing: what it does is seen in its segment."""
+    return Started("engine.keeper", plain_environment(environ), subprocess.PIPE, subprocess.DEVNULL)

@@ -33,6 +33,7 @@ def list_all(
         simulator_url=simulator_url,
         truth_folder=truth_folder,
         instruments=tuple(_listed(each, roles.get(each.settings.worker)) for each in held),
+        keeper_pid=next((role.pid for role in roles.values() if role.part is Part.KEEPER), 0),
     )
 
 

@@ -124,6 +124,8 @@ class Memory:
             self.prepare(each, 1)
             self.put(each.symbol)
         self._make("engine", Kind.ENGINE, layout.engine_regions()).close()
+        self._make("keeper", Kind.KEEPER, layout.keeper_regions()).close()
+        self._make("keeper.ring", Kind.RING, layout.ring_regions(layout.KEEPER_RING_BYTES)).close()
         if account:
             self._make("account", Kind.ACCOUNT, layout.account_regions()).close()
         changed = self._make("changed", Kind.CHANGED, layout.changed_regions())
@@ -131,6 +133,7 @@ class Memory:
         events.claim()
         self.events = EventLog(events, changed)
         self._engine = self._look("engine", Kind.ENGINE)
+        self._keeper = self._look("keeper", Kind.KEEPER)
 
     def prepare(self, settings: SymbolSettings, made: int) -> None:
         """Make an instrument's segments, under other names than its own: who has the old ones keeps them.
@@ -193,6 +196,9 @@ class Memory:
     def engine_beat(self) -> int:
         return int(self._engine[layout.ENGINE_WORDS.index("heartbeat") * layout.WORDS_A_LINE])
 
+    def keeper_beat(self) -> int:
+        return int(self._keeper[layout.KEEPER_WORDS.index("heartbeat") * layout.WORDS_A_LINE])
+
     def worker_beat(self, process: WorkerProcess) -> int:
         """Grows as long as the process goes on with any of its instruments."""
         return sum(int(self._rings[each.symbol][layout.HEARTBEAT]) for each in process.symbols)
@@ -208,6 +214,7 @@ class Memory:
 def needed_bytes(symbols: tuple[SymbolSettings, ...], *, account: bool = False) -> int:
     """What all segments of one generation take."""
     common = [layout.engine_regions(), layout.changed_regions(), layout.events_regions()]
+    common += [layout.keeper_regions(), layout.ring_regions(layout.KEEPER_RING_BYTES)]
     if account:
         common.append(layout.account_regions())
     each = sum(layout.total_bytes(_ring_regions(one)) + layout.total_bytes(_book_regions(one)) for one in symbols)

@@ -22,11 +22,12 @@ from shm.layout import EventKind
 from shm.registry import Registry
 from shm.segment import NoRoom
 
-from ..config import Settings
+from ..config import Settings, SymbolSettings
 from ..processes import WorkerProcess, processes_of
 from . import decide
-from .child import Child, Started, start_engine, start_simulator
+from .child import Child, Started, start_engine, start_keeper, start_simulator
 from .decide import Action, Park, Part, Phase, Role, Start, Stop, Tell, Why
+from .employment import job_line, worker_job
 from .errors import RefusedForGood
 from .folder import Folder
 from .job import Job
@@ -41,6 +42,7 @@ from .wishes import compare
 _log = logging.getLogger(__name__)
 
 ENGINE = "engine"
+KEEPER = "keeper"
 SERVER = "fork server"
 SIMULATOR = "simulator"
 
@@ -68,6 +70,7 @@ class Supervisor:
         self._turnover = Turnover(job.settings.symbols)
         self._processes: dict[str, WorkerProcess] = {}  # as they shall be
         self._started: dict[str, WorkerProcess] = {}  # as each was when it was started last
+        self._keeper_told: tuple[SymbolSettings, ...] = ()  # the instruments that the living keeper knows of
         self._engine_takes = False  # it has its job, and listens to what changes
         self._said: dict[str, str] = {}  # the last sentence said of a symbol file, or of their folder
         self._children: dict[str, Child] = {}
@@ -98,6 +101,7 @@ class Supervisor:
             for action in self._due():
                 self._perform(action)
             self._publish()
+            self._tell_keeper()
             if self._stopping and not any(role.filled for role in self._roles.values()):
                 self._selector.close()
                 if self._final:
@@ -171,6 +175,9 @@ class Supervisor:
             child = start_simulator(self._environ)
             child.give(json.dumps({**(self._simulator or {}), "supervisor_pid": os.getpid()}).encode())
             return child
+        if part is Part.KEEPER:
+            self._keeper_told = ()
+            return start_keeper(self._environ)
         self._idle_engine = child = start_engine(self._environ)
         return child
 
@@ -195,13 +202,20 @@ class Supervisor:
             return  # the only instrument is just made anew
         self._idle_engine = None
         self._engine_takes = True
-        job = {
-            "settings": replace(self._engine_settings(), symbols=symbols).to_json(),
-            "generation": self._memory.generation,
-            "folder": str(self._memory.folder),
-            "supervisor_pid": os.getpid(),
-        }
-        engine.say(json.dumps(job).encode() + b"\n")
+        engine.say(job_line(self._engine_settings(), symbols, self._memory.folder, self._memory.generation))
+
+    def _tell_keeper(self) -> None:
+        """Its job, and the whole of it again when instruments came, went or changed.
+
+        Nothing while it has not read what it was told last: one that waits for a disk would let us wait with it.
+        """
+        symbols, keeper = self._turnover.worked, self._children.get(KEEPER)
+        if keeper is None or not symbols or symbols == self._keeper_told:
+            return
+        assert isinstance(keeper, Started)
+        if keeper.heard_all:
+            keeper.say(job_line(self._settings, symbols, self._memory.folder, self._memory.generation))
+            self._keeper_told = symbols
 
     def _engine_settings(self) -> Settings:
         if self._simulator is None or self._simulator_url is None:
@@ -209,31 +223,9 @@ class Supervisor:
         return self._settings.at_simulator(self._simulator_url, self._simulator["user_name"])
 
     def _worker_job(self, role: Role) -> dict[str, object]:
-        """A job as `workers/job.py` reads it."""
         process = self._started[role.name]
-        return {
-            "name": process.name,
-            "cpu": process.cpu,
-            "replay": self._settings.venue.name == "replay",
-            "bell": process.has_bell,
-            "folder": str(self._memory.folder),
-            "generation": self._memory.generation,
-            "data_folder": str(self._settings.data_folder),
-            "supervisor_pid": os.getpid(),
-            "instruments": [
-                {
-                    "symbol": each.symbol,
-                    "batch_max_frames": each.batch_max_frames,
-                    "batch_max_us": each.batch_max_us,
-                    "spin_us": each.spin_us,
-                    "quarantine": [begun.sequence for begun in role.quarantine if begun.symbol == each.symbol],
-                    "timeframes": each.bars,
-                    "close_grace_ms": each.close_grace_ms,
-                    "hot_rows": each.hot_rows,
-                }
-                for each in process.symbols
-            ],
-        }
+        where = self._settings.data_folder, self._memory.folder, self._memory.generation
+        return worker_job(process, role.quarantine, *where, replay=self._settings.venue.name == "replay")
 
     # ── instruments that come and go ──────────────────────────────────────────────────────────────────────
 
@@ -450,6 +442,8 @@ class Supervisor:
             return self._memory.worker_beat(self._started[role.name])
         if role.part is Part.ENGINE:
             return self._memory.engine_beat()
+        if role.part is Part.KEEPER:
+            return self._memory.keeper_beat()
         return self._server_packets if role.part is Part.SERVER else int(self._simulator_url is not None)
 
     def _publish(self) -> None:
@@ -466,6 +460,8 @@ class Supervisor:
         up = all(role.phase in (Phase.LIVES, Phase.PARKED) for role in self._roles.values())
         if up and self._idle_engine is None and not self._said_ready and not self._stopping:
             self._said_ready = True
+            # Only now: what it imports takes a second of a core, and no book waits for it.
+            self._roles[KEEPER] = Role(KEEPER, Part.KEEPER)
             self._report.say(
                 "ready",
                 name=self._settings.name,

@@ -1,4 +1,5 @@
-"""Ten million stored bars: opened, one column collected, one month collected, and the memory that takes.
+"""Ten million stored bars: opened, one column collected, one month collected, and the memory that takes; and what a
+program asks of a running instrument's bars.
 
 Beside it the same rows as one Parquet file, and as the scheme that the project's first guide had: columns pickled
 into a file that is mapped and unpickled whole. Files are in the page cache in all three. Memory is the growth of a
@@ -6,6 +7,7 @@ fresh process's largest resident size, mapped pages of the files included.
 """
 
 import mmap
+import os
 import pickle
 import subprocess
 import sys
@@ -17,10 +19,11 @@ from pathlib import Path
 import polars as pl
 
 from engine.keeper.store import Store
-from shm import bars_frame, sealed
+from shm import Bars, bars_frame, sealed
 from shm.bars_frame import Hot, scan
 from tests import made_bars
 from tests.made_bars import BEGIN_NS, DAY_NS, QUARTERS, SECOND_NS
+from tests.made_hot import MadeHot
 
 from .row import Promise, Row, median_of
 
@@ -64,6 +67,7 @@ def rows(quick: bool) -> Iterator[Row]:
         yield from _opened(store, parquet, pickled, rounds, f"{count / 1e6:g} million bars")
         yield from _collected(store, parquet, pickled, rounds, (month[0], month[1]))
         yield from _memory(store.folder, parquet, pickled)
+    yield from _handle(rounds)
 
 
 def mapped(path: Path) -> pl.DataFrame:
@@ -140,6 +144,34 @@ def _collected(store: Store, parquet: Path, pickled: Path, rounds: int, month: t
     guide = _ms(1, lambda: mapped(pickled).select("close"))
     column = _ms(rounds, lambda: stored.select("close").collect())
     yield Row("bars", "collect one column", column, "ms", f"pickle and mmap: {guide:,.0f} ms", guide)
+
+
+def _handle(rounds: int) -> Iterator[Row]:
+    """What a program asks again and again: the newest bars, and a day in which some were repaired."""
+    with tempfile.TemporaryDirectory(prefix="shardbook-bench-") as made:
+        folder = Path(made) / "bars" / "MNQ"
+        hot = MadeHot(folder, TIMEFRAME, 1 << 15)
+        store = Store(folder / TIMEFRAME, made_bars.subject(TIMEFRAME))
+        stored = made_bars.plain(4 * 86_400, 0, BEGIN_NS, SECOND_NS)
+        hot.sealed_to = store.seal(stored[:-20_000], 1)
+        hot.append(stored[-20_000:])
+        bars = Bars(Path(made), "MNQ", TIMEFRAME)
+        end = BEGIN_NS + 2 * DAY_NS
+        os.utime(store.folder, ns=(0, 0))  # as if it had not changed for some time
+        plain = _ms(rounds, lambda: bars.to_polars(end - DAY_NS, end))
+        newest = _ms(20 * rounds, lambda: bars.last(100))
+        for one in (100_000, -50):
+            repaired = stored[[one]]
+            repaired["revision"] = 1
+            store.add(bars_frame.frame(repaired, QUARTERS), 1)
+        os.utime(store.folder, ns=(1, 1))
+        mended = _ms(20 * rounds, lambda: bars.last(100))
+        read = _ms(rounds, lambda: bars.scan(end - DAY_NS, end).collect())
+        bars.to_polars(end - DAY_NS, end)
+        again = _ms(rounds, lambda: bars.to_polars(end - DAY_NS, end))
+    yield Row("bars", "last(100), all of it hot", newest, "ms", f"a repair in it: {mended:.3g} ms", mended)
+    yield Row("bars", "a day with a repair, merged", read, "ms", f"without a repair: {plain:.3g} ms", plain)
+    yield Row("bars", "a day with a repair, kept", again, "ms", f"merged: {read:.3g} ms", read)
 
 
 def _memory(folder: Path, parquet: Path, pickled: Path) -> Iterator[Row]:

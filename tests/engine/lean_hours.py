@@ -77,15 +77,22 @@ def entries_equal(market: str, first: str, second: str) -> bool:
     return bool(entries[f"Future-{market}-{first}"] == entries[f"Future-{market}-{second}"])
 
 
-def minutes_of(symbol: str, day: str) -> list[int]:
-    """The starts of all minute bars of a file, of all contract months, in ns UTC; they count from midnight UTC."""
-    midnight_s = int(datetime.strptime(day + "+0000", "%Y%m%d%z").timestamp())
-    starts: set[int] = set()
-    with zipfile.ZipFile(LEAN / f"{symbol.lower()}_minute" / f"{day}_trade.zip") as archive:
+def recorded(folder: str, day: str) -> dict[str, list[tuple[int, list[str]]]]:
+    """A day's file: of each contract month, such as 201312, its lines. A line is ns UTC, for they count from midnight
+    UTC, and the other columns: open, high, low, close, volume of a minute; price, size and more of a tick."""
+    midnight_ns = int(datetime.strptime(day + "+0000", "%Y%m%d%z").timestamp()) * 10**9
+    found = {}
+    with zipfile.ZipFile(LEAN / folder / f"{day}_trade.zip") as archive:
         for name in archive.namelist():
-            lines = archive.read(name).decode().splitlines()
-            starts |= {midnight_s * 10**9 + int(line.partition(",")[0]) * 10**6 for line in lines}
-    return sorted(starts)
+            lines = (line.split(",") for line in archive.read(name).decode().splitlines())
+            month = name.removesuffix(".csv").rpartition("_")[2]
+            found[month] = [(midnight_ns + int(ms) * 10**6, columns) for ms, *columns in lines]
+    return found
+
+
+def minutes_of(symbol: str, day: str) -> list[int]:
+    """The starts of all minute bars of a file, of all contract months, in ns UTC."""
+    return sorted({at for lines in recorded(f"{symbol.lower()}_minute", day).values() for at, _ in lines})
 
 
 def local_spans(rows: Any) -> dict[date, Spans]:

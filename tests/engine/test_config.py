@@ -106,6 +106,13 @@ def test_empty_bars_of_a_timeframe_that_is_not_wanted(tmp_path: Path) -> None:
     assert "empty_bars has '15m', but timeframes has not" in refusal(tmp_path, 'empty_bars = {"15m" = "flat"}')
 
 
+@pytest.mark.parametrize("key", ["keep_days", "keep_rows", "keep_mib"])
+@pytest.mark.parametrize("value", ['{"1m" = 0}', '{"1d" = "30"}', "{x = 1}", '{"1m" = 1, "1min" = 2}', "[]"])
+def test_limits_of_bars_on_disk_are_whole_numbers_by_timeframe(tmp_path: Path, key: str, value: str) -> None:
+    assert f"{key} is" in refusal(tmp_path, f"{key} = {value}")
+    assert f"{key} has '15m', but timeframes has not" in refusal(tmp_path, f'{key} = {{"15m" = 9}}')
+
+
 def test_bars_come_to_the_worker_in_one_name_each(tmp_path: Path) -> None:
     (tmp_path / "X.toml").write_text('timeframes = ["1sec", "5m", "1d"]\nempty_bars = {"5min" = "marked"}')
     (settings,) = load_symbols(tmp_path)
@@ -212,6 +219,7 @@ def test_files_that_cannot_be_read(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"cannot be read \(No such file or directory\): give --config"):
         load(tmp_path / "absent.toml")
     (tmp_path / "MNQ.toml").unlink()
+    assert "keeper cannot be a symbol" in refusal(tmp_path, "", name="keeper.toml")
     assert "'a b' cannot be a symbol" in refusal(tmp_path, "", name="a b.toml")
 
 
@@ -388,6 +396,7 @@ KEYS = [
 FLAGS = {
     entry.name for kind in Settings.TABLES.values() for entry in dataclasses.fields(kind) if entry.default is False
 }
+NAMED = {entry.name for entry in dataclasses.fields(SymbolSettings) if entry.default_factory is dict}
 WRONG: st.SearchStrategy[object] = st.one_of(
     st.sampled_from([-2, 2**70, 1.5, True, None, [], {}, "\x00", "no\nsuch", "x" * 10_000]),
     st.lists(st.integers(), min_size=1, max_size=3),
@@ -399,7 +408,8 @@ WRONG: st.SearchStrategy[object] = st.one_of(
 def test_any_corrupted_key_is_refused_by_file_and_name(key: tuple[str, str], value: object) -> None:
     table, name = key
     assume(value is not True or name not in FLAGS)
-    assume((name, value) not in (("timeframes", []), ("empty_bars", {})))  # no bars at all; nothing said of them
+    assume((name, value) != ("timeframes", []))  # no bars at all
+    assume(value != {} or name not in NAMED)  # nothing said of any
     document = load().to_json()
     document["symbols"] = document["symbols"][:1]
     (document["symbols"][0] if table == "symbol" else document[table])[name] = value

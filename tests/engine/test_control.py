@@ -2,69 +2,18 @@
 
 import asyncio
 import json
-import os
-from collections.abc import Iterator
 from typing import Any, cast
 
 import pytest
 
 from engine import control
 from engine.config import SymbolSettings
-from engine.control import Control, Lines
+from engine.control import Control
 from engine.http import VenueError, VenueRefusal
 from engine.instruments import Instruments
 from shm.errors import LayoutError
+from tests.engine.conftest import Pipe
 from tests.engine.feeds.fake_venue import until
-
-
-class Pipe:
-    """Both ends of one."""
-
-    def __init__(self) -> None:
-        self.read, self.write = os.pipe()
-        self.lines = Lines(self.read)
-
-    def say(self, text: bytes) -> None:
-        os.write(self.write, text)
-
-    def end(self) -> None:
-        if self.write >= 0:
-            os.close(self.write)
-            self.write = -1
-
-
-@pytest.fixture
-def pipe() -> Iterator[Pipe]:
-    made = Pipe()
-    yield made
-    made.end()
-    os.close(made.read)
-
-
-def test_the_first_line_is_waited_for_and_the_rest_is_kept(pipe: Pipe) -> None:
-    pipe.say(b'{"job"\n{"do"')
-    assert pipe.lines.wait() == b'{"job"'
-    pipe.say(b": 1}\n{}\n{")
-    assert pipe.lines.take() == [b'{"do": 1}', b"{}"]
-    pipe.end()
-    assert pipe.lines.take() == []
-    assert pipe.lines.ended
-
-
-def test_a_first_line_without_an_end_is_what_there_was(pipe: Pipe) -> None:
-    pipe.say(b"{}")
-    pipe.end()
-    assert pipe.lines.wait() == b"{}"
-
-
-def test_a_line_that_never_ends_is_not_kept(pipe: Pipe, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(control, "MAX_LINE_BYTES", 8)
-    pipe.say(b"123456789")
-    assert pipe.lines.take() == []
-    pipe.say(b"{}\n")
-    assert pipe.lines.take() == [b"{}"]
-    pipe.say(b"1234567890")
-    assert len(pipe.lines.wait()) == 10  # which is then refused as a job
 
 
 class FakeInstruments:

@@ -12,7 +12,7 @@ from shm.layout import KEPT_SESSIONS, SESSION
 HOUR_NS = 3600 * 10**9
 
 
-def _rows(count: int) -> np.ndarray[tuple[int], np.dtype[np.void]]:
+def rows_of(count: int) -> np.ndarray[tuple[int], np.dtype[np.void]]:
     rows = np.zeros(count, SESSION)
     rows["open_ns"] = np.arange(count) * 24 * HOUR_NS
     rows["close_ns"] = rows["open_ns"] + 23 * HOUR_NS
@@ -23,21 +23,21 @@ def _rows(count: int) -> np.ndarray[tuple[int], np.dtype[np.void]]:
 @pytest.mark.parametrize("count", [1, KEPT_SESSIONS])
 def test_what_was_written_is_read(tmp_path: Path, count: int) -> None:
     path = hours.path_of(tmp_path, "MNQ")
-    hours.write(path, _rows(1))
-    hours.write(path, _rows(count))
-    assert hours.read(path).tobytes() == _rows(count).tobytes()
+    hours.write(path, rows_of(1))
+    hours.write(path, rows_of(count))
+    assert hours.read(path).tobytes() == rows_of(count).tobytes()
     assert [each.name for each in tmp_path.iterdir()] == ["MNQ.sessions"]
 
 
 @pytest.mark.parametrize("count", [0, KEPT_SESSIONS + 1])
 def test_none_and_too_many_are_not_written(tmp_path: Path, count: int) -> None:
     with pytest.raises(ValueError, match="sessions"):
-        hours.write(tmp_path / "MNQ.sessions", _rows(count))
+        hours.write(tmp_path / "MNQ.sessions", rows_of(count))
 
 
 def test_any_other_bytes_are_refused(tmp_path: Path) -> None:
     path = tmp_path / "MNQ.sessions"
-    hours.write(path, _rows(2))
+    hours.write(path, rows_of(2))
     good = path.read_bytes()
     for bad in (b"", good[:-1], good + b"\0", good[:5] + bytes([good[5] ^ 1]) + good[6:], good[:-8], good * 200):
         path.write_bytes(bad)
@@ -46,7 +46,7 @@ def test_any_other_bytes_are_refused(tmp_path: Path) -> None:
 
 
 def test_hours_that_overlap_are_refused(tmp_path: Path) -> None:
-    rows = _rows(3)
+    rows = rows_of(3)
     rows["close_ns"][0] = rows["open_ns"][1] + 1
     hours.write(tmp_path / "MNQ.sessions", rows)
     with pytest.raises(LayoutError, match="not in order"):
@@ -54,7 +54,7 @@ def test_hours_that_overlap_are_refused(tmp_path: Path) -> None:
 
 
 def test_a_link_is_not_followed(tmp_path: Path) -> None:
-    hours.write(tmp_path / "other", _rows(1))
+    hours.write(tmp_path / "other", rows_of(1))
     (tmp_path / "MNQ.sessions").symlink_to(tmp_path / "other")
     with pytest.raises(OSError, match="symbolic"):
         hours.read(tmp_path / "MNQ.sessions")

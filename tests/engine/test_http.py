@@ -14,6 +14,7 @@ from engine.budget import BARS, OTHERS, Limit
 from engine.config import HttpSettings
 from engine.http import HttpPool, Times, Unauthorised, VenueError, VenueRefusal
 from engine.retry import MAX_TRIES, READS
+from tests.serving import serving
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 SECRET = "canary-token-0123456789"
@@ -49,17 +50,13 @@ def ask(
     async def go() -> tuple[HttpPool, list[object]]:
         app = web.Application()
         app.router.add_post("/api/{name:.+}", handler)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1, handler_cancellation=True)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            url = f"http://127.0.0.1:{runner.addresses[0][1]}{path}"
-            async with HttpPool(settings or HttpSettings(), clock.times() if clock else None) as pool:
-                calls = [pool.post(url, {"a": 1}, SECRET) for _ in range(times)]
-                answers: list[object] = list(await asyncio.gather(*calls, return_exceptions=True))
-            return pool, answers
-        finally:
-            await runner.cleanup()
+        async with (
+            serving(app, handler_cancellation=True) as url,
+            HttpPool(settings or HttpSettings(), clock.times() if clock else None) as pool,
+        ):
+            calls = [pool.post(url + path, {"a": 1}, SECRET) for _ in range(times)]
+            answers: list[object] = list(await asyncio.gather(*calls, return_exceptions=True))
+        return pool, answers
 
     return asyncio.run(go())
 
@@ -268,14 +265,8 @@ def with_pool(handler: Handler, clock: FakeTime, use: Callable[[HttpPool, str], 
     async def go() -> None:
         app = web.Application()
         app.router.add_post("/{name:.+}", handler)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await runner.setup()
-        try:
-            await web.TCPSite(runner, "127.0.0.1", 0).start()
-            async with HttpPool(HttpSettings(), clock.times()) as pool:
-                await use(pool, f"http://127.0.0.1:{runner.addresses[0][1]}")
-        finally:
-            await runner.cleanup()
+        async with serving(app) as url, HttpPool(HttpSettings(), clock.times()) as pool:
+            await use(pool, url)
 
     asyncio.run(go())
 

@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine import inspection
+from engine import hours, inspection
 from engine.feeds.session import State as FeedState
 from engine.supervised import TOP
 from shm import layout, registry
@@ -21,6 +21,8 @@ from shm.layout import EventKind, Kind, Reason, State
 from shm.life import start_ticks
 from shm.ring import RingWriter
 from shm.segment import Segment, create
+from shm.timeframe import Unit
+from tests.engine.test_hours import rows_of
 
 GENERATION = 3
 FIRST_SEQUENCE = GENERATION << layout.GENERATION_SHIFT
@@ -278,6 +280,8 @@ def test_all_segments_of_a_running_engine(
     generation.mkdir(0o700)
     create(generation / "changed", Kind.CHANGED, layout.changed_regions(), generation=1)
     create(generation / "engine", Kind.ENGINE, layout.engine_regions(), generation=1)
+    hours.write(hours.path_of(generation, "MNQ"), rows_of(2))
+    hours.path_of(generation, "MES").with_suffix(".sessions.tmp").touch()  # the keeper writes it just now
     registry.write(
         folder,
         registry.Registry(
@@ -296,11 +300,41 @@ def test_all_segments_of_a_running_engine(
     )
     assert inspection.main(["--name", "mine"]) == 0
     said = capsys.readouterr().out
-    assert said.count(": whole\n") == 2
+    assert said.count(": whole\n") == 3
     assert "has ended" not in said
     registry.write(folder, dataclasses.replace(registry.read(folder), supervisor_start_ticks=1))
     assert inspection.main(["--name", "mine"]) == 0
     assert capsys.readouterr().out.startswith("engine mine has ended")
+
+
+def test_a_keepers_counters_and_wishes_are_shown(tmp_path: Path) -> None:
+    segment = create(tmp_path / "keeper", Kind.KEEPER, layout.keeper_regions(), generation=1)
+    segment.array("words")[layout.KEEPER_WORDS.index("sealed_rows") * layout.WORDS_A_LINE] = 4711
+    wishes = segment.array("wishes")
+    wishes[:2] = [
+        (9, Unit.MINUTE, 5, 1_795_300_200 * 10**9, 1_795_300_800 * 10**9, b"MNQ", (0,) * 7),
+        (8, 77, 5, 10**9, 2 * 10**9, b"MES", (0,) * 7),
+    ]
+    report = inspection.examine(inspection.open_segment(segment.path))
+    text = inspection.render(report)
+    assert report.whole, text
+    assert re.search(r"sealed_rows +4,711\n", text)
+    assert "  8  MES unit 77, 1970-01-01 00:00:01 to 1970-01-01 00:00:02\n" in text
+    assert "  9  MNQ 5min, 2026-11-21 22:30:00 to 2026-11-21 22:40:00\n" in text
+    wishes["number"][2:4], wishes["start_ns"][3] = 9, 1
+    assert _faults(segment) == ["9", "9, 9"]
+
+
+def test_trading_hours_are_shown_or_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = hours.path_of(tmp_path, "MNQ")
+    hours.write(path, rows_of(3))
+    assert inspection.main([str(path)]) == 0
+    said = capsys.readouterr().out
+    for part in ("3, 0 of them with regular hours", "1970-01-03 23:00:00", "3, 1970-01-01 to 1970-01-03"):
+        assert part in said
+    path.write_bytes(b"nonsense")
+    assert inspection.main([str(path)]) == 1
+    assert "holds no trading hours" in capsys.readouterr().err
 
 
 def test_who_is_not_heard_any_more_is_not_called_live(book: Segment) -> None:

@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from engine import hours
 from engine.__main__ import boottime_ns, keep_time, read_job
 from engine.cache import Caches
 from engine.clock import Clock
@@ -24,8 +25,10 @@ from shm.layout import Kind, Reason, Record
 from shm.life import LifeLock, is_held
 from shm.records import KIND, PEEK_WORDS, SEQUENCE, peek
 from shm.registry import engine_folder, generation_folder, make_folder
+from shm.timeframe import Unit
 from tests.engine.feeds.fake_account import FakeAccount
 from tests.engine.feeds.fake_venue import API_KEY, CONTRACTS, FakeVenue, until
+from tests.engine.test_hours import rows_of
 
 TOP = Path(__file__).parents[2]
 GENERATION = 3
@@ -47,7 +50,13 @@ def make_segments(name: str) -> Path:
         ring = segment.create(here / f"{symbol}.ring", Kind.RING, regions, generation=GENERATION, symbol=symbol)
         ring.array("words")[layout.CAPACITY] = 1 << 20
         ring.close()
-    segment.create(here / "engine", Kind.ENGINE, layout.engine_regions(), generation=GENERATION).close()
+    common = {
+        "engine": (Kind.ENGINE, layout.engine_regions()),
+        "keeper": (Kind.KEEPER, layout.keeper_regions()),
+        "keeper.ring": (Kind.RING, layout.ring_regions(layout.KEEPER_RING_BYTES)),
+    }
+    for name, (kind, common_regions) in common.items():
+        segment.create(here / name, kind, common_regions, generation=GENERATION).close()
     return folder
 
 
@@ -169,6 +178,30 @@ def test_a_life_and_a_successor(shm_root: Path, engine_name: str) -> None:
             for secret in (API_KEY, venue.token, venue.token.split(".")[1]):
                 assert secret not in running.log
             assert "Traceback" not in running.log
+
+    with_venue(play)
+
+
+def test_it_hands_on_trading_hours_and_does_what_the_keeper_wishes(shm_root: Path, engine_name: str) -> None:
+    folder = make_segments(engine_name)
+    here = generation_folder(folder, GENERATION)
+    keeper = segment.attach(here / "keeper", Kind.KEEPER, writable=True, generation=GENERATION)
+    keeper.array("wishes")[0] = (1, Unit.MINUTE, 1, 0, 3600 * 10**9, b"MNQ", (0,) * 7)
+    answers = segment.attach(here / "keeper.ring", Kind.RING, generation=GENERATION).array("words")
+
+    async def play(venue: FakeVenue) -> None:
+        running, reading = await start(job(venue, folder))
+        await until(lambda: (Record.DATA, 0) in records(folder, "MNQ"), "a snapshot", 60)
+        hours.write(hours.path_of(here, "MNQ"), rows_of(3))
+        await until(lambda: (Record.SESSIONS, 0) in records(folder, "MNQ"), "the hours in its ring")
+        assert (Record.SESSIONS, 0) not in records(folder, "MES")
+        await until(lambda: answers[layout.TAIL], "an answer")
+        (asked,) = [body for name, body in venue.requests if name == "History/retrieveBars" and body["unit"] == 2]
+        assert asked["contractId"] == CONTRACTS["MNQ"][0]
+        running.process.send_signal(signal.SIGTERM)
+        await asyncio.wait_for(reading, 30)
+        assert await running.process.wait() == 0
+        assert "Traceback" not in running.log
 
     with_venue(play)
 

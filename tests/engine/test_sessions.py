@@ -10,7 +10,7 @@ import pytest
 
 from engine.calendars import ALWAYS_OPEN, CALENDARS
 from engine.corrections import Day, at
-from engine.sessions import FIRST_YEAR, LAST_YEAR, View, sessions_of, trade_dates
+from engine.sessions import FIRST_YEAR, LAST_YEAR, View, marked_sessions, sessions_of, trade_dates
 from shm.layout import SESSION
 from shm.timeframe import Unit
 from shm.trading_days import is_open, periods, trading_day_of
@@ -55,6 +55,23 @@ def test_regular_hours_are_part_of_all_hours(calendar: str) -> None:
     place = np.searchsorted(eth["open_ns"], rth["open_ns"], side="right") - 1
     assert (rth["close_ns"] <= eth["close_ns"][place]).all()
     assert (rth["trading_day"] == eth["trading_day"][place]).all()
+
+
+@pytest.mark.parametrize("calendar", CALENDARS)
+def test_marked_rows_hold_both_views(calendar: str) -> None:
+    days = date(2025, 6, 30), date(2025, 12, 31)
+    whole, regular = (sessions_of(calendar, *days, view) for view in ("eth", "rth"))
+    marked = marked_sessions(calendar, *days)
+    assert (marked["open_ns"] < marked["close_ns"]).all()
+    assert (marked["close_ns"][:-1] <= marked["open_ns"][1:]).all()
+    bounds = ["open_ns", "close_ns", "trading_day"]
+    assert (periods(marked, Unit.DAY)[bounds] == periods(whole, Unit.DAY)[bounds]).all()
+    inside = marked[marked["rth"] == 1]
+    assert (inside == regular).all()
+    edges = np.unique([*whole["open_ns"], *whole["close_ns"], *marked["open_ns"], *marked["close_ns"]])
+    assert (is_open(whole, edges) == is_open(marked, edges)).all()
+    assert (trading_day_of(whole, edges) == trading_day_of(marked, edges)).all()
+    assert len(marked_sessions(calendar, date(2025, 11, 29), date(2025, 11, 30))) in (0, 2)  # of a weekend
 
 
 def test_any_span_of_days_is_a_piece_of_the_whole(seed: int) -> None:

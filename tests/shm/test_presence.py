@@ -6,6 +6,8 @@ from pathlib import Path
 import pytest
 
 from shm import Instrument, LayoutError, Market, NoEngine, Stale, UnknownSymbol, WriterGone, attach, presence
+from shm.layout import Kind
+from shm.presence import Presence
 from shm.registry import FILE_NAME
 from tests.shm.later import Later
 from tests.shm.plain_writer import ASKS, BIDS, LEVELS, MAX_LAG_MS, PlainEngine, PlainWriter, boottime_ns
@@ -50,6 +52,16 @@ def test_a_damaged_registry(engine: PlainEngine, text: str) -> None:
     (engine.folder / FILE_NAME).write_text(text)
     with pytest.raises(LayoutError, match="registry"):
         attach(root=engine.root)
+
+
+def test_a_segment_is_that_of_the_generation_of_the_last_look(engine: PlainEngine) -> None:
+    found = Presence("default", engine.root)
+    engine.start(["MNQ"])
+    assert found.attach("changed", Kind.CHANGED).generation == 1
+    found.look(boottime_ns())
+    assert found.attach("changed", Kind.CHANGED).generation == 2
+    with pytest.raises(FileNotFoundError):
+        found.attach("nothing", Kind.CHANGED)
 
 
 def test_a_damaged_segment(engine: PlainEngine, market: Market) -> None:

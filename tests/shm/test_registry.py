@@ -106,6 +106,7 @@ def test_none_is_not_a_damaged_one(folder: Path) -> None:
         ({"data_folder": "x" * 5000}, "data_folder"),
         ({"data_folder": "a\0b"}, "data_folder"),
         ({"engine_pid": -1}, "engine_pid"),
+        ({"keeper_pid": "1"}, "keeper_pid"),
         ({"simulator_url": 5}, "simulator_url"),
         ({"truth_folder": []}, "truth_folder"),
         ({"instruments": {}}, "instruments"),

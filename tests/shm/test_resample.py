@@ -4,10 +4,12 @@ import random
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 
+import numpy as np
 import polars as pl
 import pytest
 
-from shm.layout import BarFlag
+import shm.indicators  # noqa: F401  registers .shard
+from shm.layout import SESSION, BarFlag
 from shm.resample import resample
 from tests.shm import plain_indicators as plain
 
@@ -88,6 +90,31 @@ def test_days_weeks_and_months_are_those_of_the_trading_day() -> None:
     assert resample(frame, "1week").collect()["volume"].to_list() == [10, 30, 10]
     assert resample(frame, "1month").collect()["volume"].to_list() == [10, 40]
     assert resample(frame.head(0), "1day").collect().height == 0
+
+
+def test_with_sessions_days_and_longer_have_the_bounds_of_their_sessions() -> None:
+    """The bars begin on a Tuesday, in the middle of its session: the week is Monday's all the same."""
+    day_s, opens = 86_400, [MONDAY + day * 86_400 - 3600 for day in range(-7, 50)]
+    table = [(at * 10**9, (at + 80_000) * 10**9, (at + 3600) // day_s, 0) for at in opens if (at // day_s + 4) % 7 < 6]
+    sessions = np.array([row for row in table if (row[2] + 3) % 7 < 5], SESSION)
+    at = [MONDAY + day * day_s + hour * 3600 for day in (1, 2, 8, 36) for hour in (5, 9)]
+    frame = _frame([plain.Bar(at_s, 1.0, 2.0, 0.5, 1.5, 10, 4, 6, 2, 1.25) for at_s in at]).with_columns(
+        end=pl.col("start") + pl.duration(hours=1), trading_day=pl.col("start").dt.date()
+    )
+    days, weeks, months = (frame.shard.resample(name, sessions).collect() for name in ("1d", "1w", "1mo"))  # type: ignore[attr-defined]
+    assert days["start"][0] == datetime(2024, 1, 1, 23, tzinfo=UTC)
+    assert days["end"][0] == datetime(2024, 1, 2, 21, 13, 20, tzinfo=UTC)
+    assert weeks["trading_day"].to_list() == [date(2024, 1, 1), date(2024, 1, 8), date(2024, 2, 5)]
+    assert weeks["start"][0] == datetime(2023, 12, 31, 23, tzinfo=UTC)
+    assert weeks["end"][0] == datetime(2024, 1, 5, 21, 13, 20, tzinfo=UTC)
+    assert months["trading_day"].to_list() == [date(2024, 1, 1), date(2024, 2, 6)]  # the rows end within February
+    assert months["start"][0] == datetime(2023, 12, 31, 23, tzinfo=UTC)
+    assert months["volume"].to_list() == [60, 20]
+    for made, name in ((days, "1d"), (weeks, "1w"), (months, "1mo")):
+        assert made.schema == resample(frame, name).collect_schema()
+    assert resample(frame, "1hr", sessions).collect().equals(resample(frame, "1hr").collect())
+    bare = frame.drop("end")
+    assert resample(bare, "1w", sessions).collect().equals(weeks.drop("end"))
 
 
 def test_flags_of_one_and_flags_of_all() -> None:

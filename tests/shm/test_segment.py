@@ -30,6 +30,7 @@ REGIONS = {
     Kind.ACCOUNT: layout.account_regions(),
     Kind.EVENTS: layout.events_regions(8),
     Kind.BARS: layout.bars_regions(2, 8),
+    Kind.KEEPER: layout.keeper_regions(),
 }
 
 

@@ -12,6 +12,7 @@ import pytest
 import uvloop
 
 from shm import BUY, Change, Instrument, Market, Trade, UnknownSymbol, WriterGone, presence, sleeper
+from shm.wake import load
 from tests.shm import plain_writer
 from tests.shm.plain_writer import PlainEngine, PlainWriter
 from tests.waiting import wait_for
@@ -65,6 +66,19 @@ def test_another_value_suspends_but_starts_no_thread(words: np.ndarray) -> None:
 
 def test_it_is_over_when_the_time_is(words: np.ndarray) -> None:
     assert not _run(lambda: sleeper.wait(words.data.cast("B"), 64, 0, 0.02))
+
+
+def test_without_news_it_ends_in_time_and_asks_after_each_silence(words: np.ndarray) -> None:
+    memory = words.data.cast("B")
+    silences: list[int] = []
+    assert not _run(lambda: sleeper.until_news(lambda: load(memory, 64), lambda: silences.append(1), 0.25))
+    assert silences
+
+
+def test_a_word_that_changed_is_no_silence(words: np.ndarray) -> None:
+    memory = words.data.cast("B")
+    looks = iter([(memory, 64, 6), (memory, 64, 6), None])
+    assert _run(lambda: sleeper.until_news(lambda: next(looks), pytest.fail, LIMIT_S))
 
 
 def test_many_tasks_and_one_thread_for_a_word(words: np.ndarray) -> None:

@@ -154,6 +154,64 @@ def test_a_recorder_that_is_away_loses_what_is_counted_and_seen_as_a_jump(seed: 
     assert data == taped.bytes
 
 
+def lagging() -> Taped:
+    """The recorder's ring is full, the worker has taken all, and less than half of the ring waits for the recorder."""
+    taped = Taped(2 * RECORDER_BYTES)
+    while int(taped.words[layout.TAIL] - taped.words[layout.RECORDED]) < MIN_RING_BYTES // 3:
+        taped.writer.push(b"\xaa" * 400)
+        taped.publish()
+        taped.consume()
+    assert taped.words[layout.UNRECORDED_BYTES] == 0
+    return taped
+
+
+def check_all_right_or_counted(taped: Taped) -> None:
+    for _ in range(20):
+        taped.take()
+        taped.writer.clock()
+        taped.publish()
+        taped.consume()
+    taped.take()
+    data, holes = together(taped.stretches)
+    assert sum(end - begin for begin, end in holes) == taped.words[layout.UNRECORDED_BYTES]
+    for begin, end in holes:
+        data = data[:begin] + taped.bytes[begin:end] + data[end:]
+    assert data == taped.bytes
+
+
+def test_a_message_taken_back_has_not_overwritten_what_waits() -> None:
+    taped = lagging()
+    while int(taped.words[layout.TAIL_PRIVATE] - taped.words[layout.TAIL]) < MIN_RING_BYTES // 2:
+        assert taped.writer.push(b"\xee" * 700)
+    assert not taped.writer.push(b"\xdd" * (MIN_RING_BYTES // 2))  # its first chunks found room
+    taped.take()
+    taped.publish()
+    check_all_right_or_counted(taped)
+
+
+def test_a_kill_has_not_overwritten_what_waits() -> None:
+    taped = lagging()
+    for _ in range(18):
+        assert taped.writer.push(b"\xee" * 800)  # never published
+    taped.take()
+    taped.engine()
+    check_all_right_or_counted(taped)
+
+
+def test_a_record_above_an_eighth_of_the_recorders_ring_goes_alone() -> None:
+    taped = Taped(MIN_RING_BYTES)
+    taped.words = ring_words(8 * MIN_RING_BYTES)
+    taped.consumer = Consumer(taped.words, GENERATION << 40)
+    taped.engine()
+    for size in (10, MIN_RING_BYTES // 3, 10):
+        taped.writer.push(bytes(size))
+        taped.publish()
+        taped.take()
+    data, holes = together(taped.stretches)
+    assert not holes
+    assert data == taped.bytes
+
+
 def test_a_message_no_recorder_has_room_for_is_counted() -> None:
     taped = Taped(MIN_RING_BYTES)
     assert not taped.writer.push(bytes(MIN_RING_BYTES // 2 + 1))

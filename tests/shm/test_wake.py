@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shm.wake import wait
+from shm.wake import load, until_news, wait
 from tests.shm.plain_writer import wake
 from tests.waiting import wait_for
 
@@ -113,6 +113,23 @@ def test_a_signal_with_a_handler_does_not_end_the_sleep(word: tuple[Path, memory
         for timer in timers:
             timer.join()
         signal.signal(signal.SIGUSR1, before)
+
+
+def test_news_that_are_there_need_no_sleep() -> None:
+    assert until_news(lambda: None, pytest.fail, -1.0)
+
+
+def test_without_news_it_ends_in_time_and_asks_after_each_silence(word: tuple[Path, memoryview, memoryview]) -> None:
+    _, _, memory = word
+    silences: list[int] = []
+    assert not until_news(lambda: load(memory, 64), lambda: silences.append(1), 0.25)
+    assert silences
+
+
+def test_a_word_that_changed_is_no_silence(word: tuple[Path, memoryview, memoryview]) -> None:
+    _, _, memory = word
+    looks = iter([(memory, 64, 6), (memory, 64, 6), None])
+    assert until_news(lambda: next(looks), pytest.fail, 60.0)
 
 
 def _sleeper(path: Path, timeout_s: str) -> subprocess.Popen[str]:

@@ -30,14 +30,36 @@ def cut(length_s: int) -> Any:
     return lambda ns: (ns - ns % (length_s * SECOND), ns - ns % (length_s * SECOND) + length_s * SECOND)
 
 
+def week_of(monday: int) -> Any:
+    """Five trading days, each from 23:00 of the evening before to 22:00, with a break at noon on Wednesday."""
+    rows = []
+    for day in range(monday, monday + 5):
+        begin, end = (day * 86_400 - 3600) * SECOND, (day * 86_400 + 22 * 3600) * SECOND
+        noon = (day * 86_400 + 12 * 3600) * SECOND
+        parts = [(begin, noon), (noon + 3600 * SECOND, end)] if day == monday + 2 else [(begin, end)]
+        rows += [(*part, day, 0) for part in parts]
+    return np.array(rows, layout.SESSION)
+
+
 class BarRig(rig.Rig):
     """Every record is stamped with `wall_ns`, and with a clock that began with it and never jumps."""
 
-    def __init__(self, folder: Path, timeframes: str, *, grace_ms: int = 250, hot_rows: int = 1 << 15) -> None:
-        super().__init__(batch=16, bars=folder, plan=plan(timeframes, grace_ms, hot_rows))
-        self.wall_ns = BEGIN_NS
+    def __init__(
+        self,
+        folder: Path,
+        timeframes: str,
+        *,
+        grace_ms: int = 250,
+        hot_rows: int = 1 << 15,
+        generation: int = 1,
+        begin_ns: int = BEGIN_NS,
+        tick_e9: int = 250_000_000,
+    ) -> None:
+        super().__init__(batch=16, bars=folder, plan=plan(timeframes, grace_ms, hot_rows), generation=generation)
+        self.wall_ns = begin_ns
         self.steady_ns = SECOND
-        self.put(lambda: self.engine.configure(rig.config(max_venue_lag_ns=SLACK_NS)))
+        self.tick_e9 = tick_e9
+        self.put(lambda: self.engine.configure(rig.config(tick_e9=tick_e9, max_venue_lag_ns=SLACK_NS)))
 
     def put(self, push: Any) -> None:
         """Push one record, with the test's stamps."""
@@ -60,13 +82,30 @@ class BarRig(rig.Rig):
     def trades(self, trades: list[tuple[int, int, int, int]]) -> None:
         """One message: stamp, ticks, size, side of each."""
         rows = [
-            {"symbolId": "F.US.MNQ", "price": ticks / 4, "timestamp": stamp(ns), "type": side, "volume": size}
+            {
+                "symbolId": "F.US.MNQ",
+                "price": ticks * self.tick_e9 / 10**9,
+                "timestamp": stamp(ns),
+                "type": side,
+                "volume": size,
+            }
             for ns, ticks, size, side in trades
         ]
         self.put(lambda: self.send(rig._message("GatewayTrade", rows, rig.CONTRACT)))
 
+    def until(self, ns: int) -> None:
+        """A clock frame of then."""
+        self.later(ns - self.wall_ns)
+        self.clock()
+
     def clock(self) -> None:
         self.put(self.engine.clock)
+
+    def sessions(self, rows: Any) -> None:
+        """Trading hours, in as many records as they need."""
+        for first in range(0, len(rows), layout.MAX_SESSION_ROWS):
+            piece = rows[first : first + layout.MAX_SESSION_ROWS]
+            self.put(lambda piece=piece: self.engine.sessions(piece))
 
     def gap(self, reason: layout.Reason = layout.Reason.DISCONNECTED) -> None:
         self.put(lambda: self.engine.gap(reason))

@@ -45,6 +45,7 @@ class Rig:
         batch: int = 256,
         bars: Path = NOWHERE,
         plan: Plan | None = None,
+        generation: int = 1,
     ) -> None:
         """`bars`: the folder of its hot bars, if it shall have some."""
         self.ring = Arrays(layout.ring_regions(ring_bytes))
@@ -52,7 +53,8 @@ class Rig:
         self.changed = Arrays(layout.changed_regions())
         self.ring.array("words")[layout.CAPACITY] = ring_bytes
         self.task = task(batch=batch)
-        self.engine = RingWriter(self.ring.array("words"), 1)
+        self.engine = RingWriter(self.ring.array("words"), generation)
+        self._generation = generation
         self._bars = bars
         self._plan = plan
         self.hot: HotFile | None = None
@@ -62,7 +64,7 @@ class Rig:
         if self.hot is not None:
             self.hot.close()
         if self._plan is not None:
-            self.hot = HotFile(self._bars, "MNQ", 1, self._plan)
+            self.hot = HotFile(self._bars, "MNQ", self._generation, self._plan)
         self.worker = Worker(self.mapped(), task or self.task, data_folder, self.hot)
 
     def mapped(self) -> pump.Memory:

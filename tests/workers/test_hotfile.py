@@ -1,19 +1,26 @@
 """The file of hot bars when it is opened: damaged, foreign, of other timeframes, or in another's hands."""
 
 import os
+import random
 import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from shm import layout
+from shm.bars import HotBars
+from shm.errors import LayoutError
+from shm.layout import Kind
+from shm.segment import create
 from tests.workers.bar_rig import SECOND, TICKS, BarRig
 from workers.hotfile import HotFile, open_bars, plan
 
 WANTED = plan("1s 3tick", 250, 256)
 HEAD = layout.HEADER_BYTES
+DAMAGES = 300
 
 
 def fill(folder: Path, bars: int) -> BarRig:
@@ -37,6 +44,11 @@ def _flip_both_slots(data: bytes) -> bytes:
     return _flip(at)(_flip(at + layout.FORMING.itemsize)(data))
 
 
+def _tear_both_slots(data: bytes) -> bytes:
+    at = layout.bars_regions(2, 512)["slots"].offset + layout.FORMING.itemsize - 8
+    return _flip(at)(_flip(at + layout.FORMING.itemsize)(data))
+
+
 @pytest.mark.parametrize(
     "damage",
     [
@@ -44,6 +56,7 @@ def _flip_both_slots(data: bytes) -> bytes:
         pytest.param(_flip(HEAD - 1), id="its description"),
         pytest.param(_flip(layout.bars_regions(2, 512)["frames"].offset + 16), id="its table of timeframes"),
         pytest.param(_flip_both_slots, id="both slots"),
+        pytest.param(_tear_both_slots, id="the ends of both slots"),
         pytest.param(lambda data: data[: len(data) // 2], id="cut off"),
         pytest.param(lambda data: b"", id="empty"),
     ],
@@ -61,6 +74,88 @@ def test_a_damaged_file_is_set_aside_and_a_new_one_begun(tmp_path: Path, damage:
     assert first[0] > 5  # no number is given twice
     assert not hot.array("rows")["number"].any()
     hot.close()
+
+
+def _damaged(data: bytes, rng: random.Random) -> bytes:
+    """Some bytes that are others, a page that is empty, a piece cut off, too much behind it, or noise."""
+    meta = layout.bars_regions(2, 512)["rows"].offset  # half of all damage is where it can do most harm
+    at = rng.randrange(meta if rng.random() < 0.5 else len(data))
+    length = rng.choice((1, 8, 100, 4096))
+    what = rng.random()
+    if what < 0.4:
+        return data[:at] + rng.randbytes(len(data[at : at + length])) + data[at + length :]
+    if what < 0.6:
+        return data[:at] + bytes(len(data[at : at + length])) + data[at + length :]
+    if what < 0.8:
+        return data[:at]
+    return data + rng.randbytes(length) if what < 0.9 else rng.randbytes(at)
+
+
+def _shown(path: Path) -> dict[tuple[str, int], bytes]:
+    """What a reader gets of closed rows, by timeframe and number; nothing where it is told of damage."""
+    try:
+        hot = HotBars(path, "MNQ")
+    except LayoutError:
+        return {}
+    found: dict[tuple[str, int], bytes] = {}
+    for i, timeframe in enumerate(hot.timeframes):
+        try:
+            end = hot.slot(i).end
+        except LayoutError:
+            continue
+        found |= {(timeframe.name, int(row["number"])): row.tobytes() for row in hot.rows(i, 0, end)}
+    hot.segment.close()
+    return found
+
+
+def test_damage_anywhere_is_told_or_costs_rows_and_changes_none(tmp_path: Path, seed: int) -> None:
+    """A reader first, as when no engine runs; then a worker, which goes on with the file or sets it aside whole."""
+    rng = random.Random(seed)
+    rig = fill(tmp_path / "whole", 400)
+    assert rig.hot is not None
+    rig.hot.array("control")[layout.sealed_line(0)] = 200
+    rig.hot.close()
+    data, right = (tmp_path / "whole" / "hot").read_bytes(), _shown(tmp_path / "whole" / "hot")
+    taken_over = 0
+    for case in range(DAMAGES):
+        folder = tmp_path / str(case)
+        folder.mkdir()
+        broken = _damaged(data, rng)
+        (folder / "hot").touch(0o600)
+        (folder / "hot").write_bytes(broken)
+        assert _shown(folder / "hot").items() <= right.items()
+        after = BarRig(folder, "1s 3tick", hot_rows=256, generation=2)
+        after.later(900 * SECOND)
+        after.snapshot()
+        after.trades([(after.wall_ns - late * SECOND, TICKS, 2, 0) for late in (0, 100, 300)])
+        after.drain()
+        aside = folder / "hot.aside-1"
+        taken_over += not aside.exists()
+        assert not aside.exists() or aside.stat().st_size in (len(broken), len(data))
+        assert after.hot is not None
+        after.hot.close()
+        new = {key: row for key, row in _shown(folder / "hot").items() if key not in right or right[key] != row}
+        assert all(_generation(row) == 2 for row in new.values())
+    assert 0 < taken_over < DAMAGES
+
+
+def _generation(row: bytes) -> int:
+    return int(np.frombuffer(row, layout.BAR)["sequence"][0]) >> layout.GENERATION_SHIFT
+
+
+@pytest.mark.parametrize("foreign", ["a ring", "of another instrument"])
+def test_what_is_no_file_of_these_bars_is_left_as_it_is(tmp_path: Path, foreign: str) -> None:
+    path = tmp_path / "hot"
+    if foreign == "a ring":
+        create(path, Kind.RING, layout.ring_regions(1 << 16), generation=1, symbol="MNQ").close()
+    else:
+        HotFile(tmp_path, "MES", 1, WANTED).close()
+    theirs = path.read_bytes()
+    with pytest.raises(LayoutError):
+        HotBars(path, "MNQ")
+    HotFile(tmp_path, "MNQ", 1, WANTED).close()
+    assert (tmp_path / "hot.aside-1").read_bytes() == theirs
+    HotBars(path, "MNQ").segment.close()
 
 
 def test_one_damaged_slot_costs_trust_and_no_bar(tmp_path: Path) -> None:

@@ -3,12 +3,14 @@
 import asyncio
 import json
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from typing import Any
 
 import orjson
 from aiohttp import WSMsgType, web
 
 from tests.engine.feeds.fake_venue import API_KEY, CONTRACTS, token
+from tests.serving import messages, serving
 
 ACCOUNT = 704
 MNQ = CONTRACTS["MNQ"][0]
@@ -68,25 +70,20 @@ class FakeAccount:
         self.pings = 0
         self.sockets: list[web.WebSocketResponse] = []
         self.on_subscribed: Callable[[], list[bytes]] = lambda: []  # sent behind the last confirmation
-        self._runner: web.AppRunner | None = None
+        self._server = AsyncExitStack()
         self.url = ""
 
     async def __aenter__(self) -> "FakeAccount":
         app = web.Application()
         app.router.add_post("/api/{name:.+}", self._rest)
         app.router.add_get("/hubs/user", self._hub)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
-        await site.start()
-        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        self.url = await self._server.enter_async_context(serving(app))
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        assert self._runner is not None
         self.gate.set()
         await self.drop()
-        await self._runner.cleanup()
+        await self._server.aclose()
 
     async def send(self, data: bytes) -> None:
         """The same bytes as one frame to every client."""
@@ -133,20 +130,13 @@ class FakeAccount:
             return web.Response(status=401)
         socket = web.WebSocketResponse(compress=False)
         await socket.prepare(request)
-        shaken = False
         self.sockets.append(socket)
         try:
-            async for frame in socket:
-                data = frame.data if isinstance(frame.data, bytes) else str(frame.data).encode()
-                for record in filter(None, data.split(b"\x1e")):
-                    message = json.loads(record)
-                    if not shaken:
-                        shaken = True
-                        await socket.send_str("{}\x1e")
-                    elif message["type"] == 6:
-                        self.pings += 1
-                    else:
-                        await self._answer(socket, message)
+            async for message in messages(socket):
+                if message["type"] == 6:
+                    self.pings += 1
+                else:
+                    await self._answer(socket, message)
         finally:
             self.sockets.remove(socket)
         return socket

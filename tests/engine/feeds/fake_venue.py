@@ -5,10 +5,13 @@ import base64
 import json
 import time
 from collections.abc import Callable
+from contextlib import AsyncExitStack
 from typing import Any
 
 import orjson
 from aiohttp import WSMsgType, web
+
+from tests.serving import messages, serving
 
 API_KEY = "canary-key-0123456789"
 CONTRACTS = {
@@ -57,24 +60,19 @@ class FakeVenue:
         self.deflate = False  # agree to permessage-deflate
         self.says_goodbye = True  # else it goes on sending to a client that has closed the websocket
         self.on_subscribe: Callable[[str, str], None] = lambda target, contract: None
-        self._runner: web.AppRunner | None = None
+        self._server = AsyncExitStack()
         self.url = ""
 
     async def __aenter__(self) -> "FakeVenue":
         app = web.Application()
         app.router.add_post("/api/{name:.+}", self._rest)
         app.router.add_get("/hubs/market", self._hub)
-        self._runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
-        await site.start()
-        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
+        self.url = await self._server.enter_async_context(serving(app))
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        assert self._runner is not None
         await self.drop()
-        await self._runner.cleanup()
+        await self._server.aclose()
 
     @property
     def api_url(self) -> str:
@@ -137,24 +135,15 @@ class FakeVenue:
         socket = web.WebSocketResponse(compress=self.deflate, autoclose=self.says_goodbye)
         await socket.prepare(request)
         assert request.transport is not None
-        shaken = False
         self.sockets.append(socket)
         self.transports.append(request.transport)
         try:
-            async for frame in socket:
-                if frame.type not in (WSMsgType.TEXT, WSMsgType.BINARY):
-                    continue
-                data = frame.data.encode() if isinstance(frame.data, str) else frame.data
-                for record in filter(None, data.split(b"\x1e")):
-                    message = json.loads(record)
-                    if not shaken:
-                        shaken = True
-                        await socket.send_str(self.handshake_reply.decode())
-                    elif message["type"] == 6:
-                        self.pings += 1
-                    else:
-                        self.heard.append(message)
-                        await self._answer(socket, message)
+            async for message in messages(socket, self.handshake_reply.decode()):
+                if message["type"] == 6:
+                    self.pings += 1
+                else:
+                    self.heard.append(message)
+                    await self._answer(socket, message)
         finally:
             self.sockets.remove(socket)
             self.transports.remove(request.transport)

@@ -10,12 +10,30 @@ from engine.config import FeedSettings, HttpSettings
 from engine.feeds.hub import FrameRefused, HandshakeRefused, HubSocket
 from engine.feeds.projectx import HANDSHAKE, MAX_RECORDS, PING
 from engine.http import HttpPool, Unauthorised, VenueError
+from tests.serving import serving
 
 TOKEN = "canary-token"
 QUICK = FeedSettings(connect_timeout_ms=2000, handshake_timeout_ms=200)
 LIMIT_BYTES = 1 << 17
 
 Serve = Callable[[web.WebSocketResponse], Awaitable[object]]
+Answer = Callable[[web.Request], Awaitable[web.StreamResponse]]
+
+
+def visit(answer: Answer, scene: Callable[[HubSocket], Awaitable[None]], *, deflate: bool = False) -> None:
+    """One connection to a hub whose upgrade request gets that answer."""
+
+    async def go() -> None:
+        app = web.Application()
+        app.router.add_get("/hub", answer)
+        async with serving(app) as url, HttpPool(HttpSettings()) as pool:
+            socket = await HubSocket.open(pool, f"{url}/hub", TOKEN, QUICK, "the hub", LIMIT_BYTES, deflate=deflate)
+            try:
+                await scene(socket)
+            finally:
+                await socket.close()
+
+    asyncio.run(asyncio.wait_for(go(), 20))
 
 
 def play(serve: Serve | int, scene: Callable[[HubSocket], Awaitable[None]]) -> None:
@@ -30,24 +48,7 @@ def play(serve: Serve | int, scene: Callable[[HubSocket], Awaitable[None]]) -> N
         await serve(socket)
         return socket
 
-    async def go() -> None:
-        app = web.Application()
-        app.router.add_get("/hub", answer)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        url = f"http://127.0.0.1:{runner.addresses[0][1]}/hub"
-        try:
-            async with HttpPool(HttpSettings()) as pool:
-                socket = await HubSocket.open(pool, url, TOKEN, QUICK, "the hub", LIMIT_BYTES)
-                try:
-                    await scene(socket)
-                finally:
-                    await socket.close()
-        finally:
-            await runner.cleanup()
-
-    asyncio.run(asyncio.wait_for(go(), 20))
+    visit(answer, scene)
 
 
 async def nothing(socket: HubSocket) -> None:
@@ -175,28 +176,14 @@ def test_deflate_is_asked_for_only_where_it_is_wanted() -> None:
     """The venue agrees to what is asked for."""
     asked: list[str] = []
 
-    async def go(deflate: bool) -> None:
-        async def answer(request: web.Request) -> web.StreamResponse:
-            asked.append(request.headers.get("Sec-WebSocket-Extensions", ""))
-            socket = web.WebSocketResponse()
-            await socket.prepare(request)
-            await socket.receive()
-            return socket
-
-        app = web.Application()
-        app.router.add_get("/hub", answer)
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await runner.setup()
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        url = f"http://127.0.0.1:{runner.addresses[0][1]}/hub"
-        try:
-            async with HttpPool(HttpSettings()) as pool:
-                socket = await HubSocket.open(pool, url, TOKEN, QUICK, "the hub", LIMIT_BYTES, deflate=deflate)
-                await socket.close()
-        finally:
-            await runner.cleanup()
+    async def answer(request: web.Request) -> web.StreamResponse:
+        asked.append(request.headers.get("Sec-WebSocket-Extensions", ""))
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        await socket.receive()
+        return socket
 
     for deflate in (False, True):
-        asyncio.run(asyncio.wait_for(go(deflate), 20))
+        visit(answer, HubSocket.close, deflate=deflate)
     assert asked[0] == ""
     assert asked[1].startswith("permessage-deflate")

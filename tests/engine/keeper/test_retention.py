@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.keeper.retention import GRACE_NS, Limits, deletable, expired
+from engine.keeper.retention import GRACE_NS, Limits, beyond_together, deletable, expired
 from shm.sealed import FETCHED, LIVE, Batch, Listing, Name, Sealed
 from tests import made_bars
 
@@ -54,3 +54,21 @@ def test_what_is_unlinked_when_its_hour_is_over() -> None:
     assert deletable(found, GRACE_NS + 6) == [inner]
     assert deletable(found, GRACE_NS + 7) == [inner, wide, wide._replace(gone=True)]
     assert deletable(found._replace(replaced=((inner, 9),)), GRACE_NS + 8) == [other, other._replace(gone=True)]
+
+
+@pytest.mark.parametrize(
+    ("limit_bytes", "days"),
+    [
+        (6000, [[], []]),
+        (5999, [[], [1]]),  # the oldest of all
+        (5000, [[], [1]]),
+        (4000, [[2], [1]]),
+        (3000, [[2], [1, 3]]),
+        (1, [[2, 4], [1, 3]]),  # of each timeframe the newest stays
+    ],
+)
+def test_a_limit_of_all_together(limit_bytes: int, days: list[list[int]]) -> None:
+    stores = [[_file(day) for day in (6, 4, 2)], [_file(day) for day in (1, 3, 5)]]
+    gone = beyond_together(stores, limit_bytes)
+    assert [[file.last_start_ns // DAY_NS for file in files] for files in gone] == days
+    assert beyond_together([], limit_bytes) == []

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.simulator.bars import KEPT_SECONDS, SentBars, Unit, begins, joined, of_prints, opening_ticks
+from engine.simulator.bars import KEPT_SECONDS, SentBars, begins, joined, of_prints, opening_ticks
 from engine.simulator.channel import MAX_RUN, Channel
 from engine.simulator.contracts import CONTRACTS
 from engine.simulator.flow import Flow
@@ -15,6 +15,7 @@ from engine.simulator.generated import generate
 from engine.simulator.past import DAYS, STEP_S, Past
 from engine.simulator.rules import checkpoints
 from engine.simulator.truth import LOG_ROWS, ContractTruth, Truth, write
+from shm.timeframe import Unit
 
 START_S = 1_795_000_000
 

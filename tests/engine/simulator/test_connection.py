@@ -1,8 +1,8 @@
 """Connections as clients of other kinds have them: MessagePack, permessage-deflate, and every way to be ended."""
 
 import asyncio
+import functools
 import json
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -10,17 +10,11 @@ import aiohttp
 import msgpack
 import pytest
 
-from tests.engine.simulator.venue import LIMIT_S, Client, Venue, venue
+from tests.engine.simulator.venue import LIMIT_S, Client, Venue
+from tests.engine.simulator.venue import play as play_with
 
 MNQ = "CON.F.US.MNQ.Z26"
-
-
-def play(folder: Path, story: Callable[[Venue], Awaitable[None]], **changed: Any) -> None:
-    async def run() -> None:
-        async with venue(folder, **({"symbols": ["MNQ"]} | changed)) as running:
-            await asyncio.wait_for(story(running), 60)
-
-    asyncio.run(run())
+play = functools.partial(play_with, symbols=["MNQ"])
 
 
 class PackedClient(Client):

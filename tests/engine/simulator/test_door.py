@@ -2,25 +2,13 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
 
 from engine.simulator.tokens import Tokens
-from tests.engine.simulator.venue import LIMIT_S, Venue, venue
-
-Story = Callable[[Venue], Awaitable[None]]
-
-
-def play(folder: Path, story: Story, **changed: Any) -> None:
-    async def run() -> None:
-        async with venue(folder, **changed) as running:
-            await asyncio.wait_for(story(running), 60)
-
-    asyncio.run(run())
+from tests.engine.simulator.venue import LIMIT_S, Venue, play
 
 
 async def refused(venue: Venue, query: str) -> int:

@@ -2,24 +2,15 @@
 
 import asyncio
 import json
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
 import aiohttp
 import pytest
 
-from tests.engine.simulator.venue import LIMIT_S, Client, Venue, stamp_ns, venue
+from tests.engine.simulator.venue import LIMIT_S, Client, Venue, play, stamp_ns
 
 MNQ, GC = "CON.F.US.MNQ.Z26", "CON.F.US.GCE.G27"
-
-
-def play(folder: Path, story: Callable[[Venue], Awaitable[None]], **changed: Any) -> None:
-    async def run() -> None:
-        async with venue(folder, **changed) as running:
-            await asyncio.wait_for(story(running), 60)
-
-    asyncio.run(run())
 
 
 async def fault(venue: Venue, kind: str, **keys: Any) -> dict[str, Any]:

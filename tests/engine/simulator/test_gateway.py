@@ -5,7 +5,6 @@ import base64
 import json
 import logging
 import time
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,18 +12,9 @@ import aiohttp
 import pytest
 
 from engine.simulator.flow import Dom
-from tests.engine.simulator.venue import KEY, LIMIT_S, USER, Venue, venue
+from tests.engine.simulator.venue import KEY, LIMIT_S, USER, Venue, play
 
 MNQ, GC = "CON.F.US.MNQ.Z26", "CON.F.US.GCE.G27"
-Story = Callable[[Venue], Awaitable[None]]
-
-
-def play(folder: Path, story: Story, **changed: Any) -> None:
-    async def run() -> None:
-        async with venue(folder, **changed) as running:
-            await asyncio.wait_for(story(running), 60)
-
-    asyncio.run(run())
 
 
 def is_snapshot(record: dict[str, Any], contract_id: str) -> bool:

@@ -2,7 +2,6 @@
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
@@ -10,20 +9,12 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.simulator.bars import Unit
 from engine.simulator.history import MAX_BARS, Window, bars_text, select
-from tests.engine.simulator.venue import Venue, venue
+from shm.timeframe import Unit
+from tests.engine.simulator.venue import Venue, play
 
 MNQ = "CON.F.US.MNQ.Z26"
 PATH = "/api/History/retrieveBars"
-
-
-def play(folder: Path, story: Callable[[Venue], Awaitable[None]], **changed: Any) -> None:
-    async def run() -> None:
-        async with venue(folder, **changed) as running:
-            await asyncio.wait_for(story(running), 60)
-
-    asyncio.run(run())
 
 
 def asked(**changed: Any) -> dict[str, Any]:

@@ -1,7 +1,5 @@
 """A contract that rolls: the next month's takes its place in every answer, with the same flow and the same truth."""
 
-import asyncio
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
@@ -9,17 +7,9 @@ import pytest
 
 from engine.simulator.contracts import CONTRACTS, next_contract
 from engine.simulator.truth import Truth
-from tests.engine.simulator.venue import Venue, venue
+from tests.engine.simulator.venue import Venue, play
 
 OLD, NEW, GC = "CON.F.US.MNQ.Z26", "CON.F.US.MNQ.H27", "CON.F.US.GCE.G27"
-
-
-def play(folder: Path, story: Callable[[Venue], Awaitable[None]], **changed: Any) -> None:
-    async def run() -> None:
-        async with venue(folder, **changed) as running:
-            await asyncio.wait_for(story(running), 60)
-
-    asyncio.run(run())
 
 
 @pytest.mark.parametrize(

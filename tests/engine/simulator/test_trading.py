@@ -11,21 +11,12 @@ import pytest
 
 from engine.simulator.account import OrderType, Side
 from engine.simulator.messagepack import cut
-from tests.engine.simulator.venue import LIMIT_S, Client, Venue, venue
+from tests.engine.simulator.venue import LIMIT_S, Client, Venue, play
 
 MNQ, GC, ES = "CON.F.US.MNQ.Z26", "CON.F.US.GCE.G27", "CON.F.US.EP.Z26"
 ACCOUNT = {"accountId": 704}
 ALL_TIME = {"startTimestamp": "2020-01-01T00:00:00Z", "endTimestamp": "2099-01-01T00:00:00"}
-Story = Callable[[Venue], Awaitable[None]]
 Ask = Callable[..., Awaitable[dict[str, Any]]]
-
-
-def play(folder: Path, story: Story, **changed: Any) -> None:
-    async def run() -> None:
-        async with venue(folder, **changed) as running:
-            await asyncio.wait_for(story(running), 60)
-
-    asyncio.run(run())
 
 
 def asker(venue: Venue, token: str) -> Ask:

@@ -3,21 +3,23 @@
 import asyncio
 import hashlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import aiohttp
-from aiohttp import web
+from aiohttp.log import access_logger
 
 from engine.simulator.__main__ import Job, build
 from engine.simulator.gateway import AccessLog, Gateway
 from engine.simulator.truth import Truth
+from tests.serving import serving
 
 USER, KEY = "trader1", "k3y-abcdefghij"
 LIMIT_S = 20.0
+STORY_LIMIT_S = 60.0
 
 
 def job(folder: Path, **changed: Any) -> Job:
@@ -161,18 +163,27 @@ class Venue:
         return True
 
 
+Story = Callable[[Venue], Awaitable[None]]
+
+
 @asynccontextmanager
 async def venue(folder: Path, **changed: Any) -> AsyncIterator[Venue]:
     """A gateway and its sender, started and stopped; `changed` are keys of the job."""
     gateway = build(job(folder, **changed))
-    runner = web.AppRunner(gateway.app, access_log_class=AccessLog, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    sending = asyncio.create_task(gateway.sender.run())
-    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    try:
-        async with aiohttp.ClientSession() as session:
-            yield Venue(gateway, url, session, Truth.open(folder / "truth"))
-    finally:
-        sending.cancel()
-        await runner.cleanup()
+    async with serving(gateway.app, access_log=access_logger, access_log_class=AccessLog) as url:
+        sending = asyncio.create_task(gateway.sender.run())
+        try:
+            async with aiohttp.ClientSession() as session:
+                yield Venue(gateway, url, session, Truth.open(folder / "truth"))
+        finally:
+            sending.cancel()
+
+
+def play(folder: Path, story: Story, **changed: Any) -> None:
+    """Tell a story to a gateway that runs while it lasts; `changed` are keys of the job."""
+
+    async def run() -> None:
+        async with venue(folder, **changed) as running:
+            await asyncio.wait_for(story(running), STORY_LIMIT_S)
+
+    asyncio.run(run())

@@ -16,9 +16,10 @@ import time
 from pathlib import Path
 from typing import Any
 
-from engine.config import FeedSettings, HttpSettings, Settings, SymbolSettings, VenueSettings
+from engine.config import FeedSettings, HttpSettings, KeeperSettings, Settings, SymbolSettings, VenueSettings
 from shm import registry
 from shm.life import start_ticks
+from tests.waiting import wait_for
 
 TOP = Path(__file__).resolve().parents[3]
 LIMIT_S = 20.0
@@ -119,6 +120,40 @@ while True:
     time.sleep(0.005)
 """
 
+_KEEPER = """
+import json, os, signal, sys, time
+from pathlib import Path
+from shm import layout, segment
+from shm.layout import Kind
+from shm.life import LifeLock, end_with
+from shm.registry import generation_folder
+
+line = sys.stdin.readline()
+job = json.loads(line)
+end_with(job["supervisor_pid"], signal.SIGKILL)
+lock = LifeLock.take(Path(job["folder"]) / "keeper.lock")
+data = Path(job["settings"]["data_folder"])
+path = generation_folder(Path(job["folder"]), job["generation"]) / "keeper"
+words = segment.attach(path, Kind.KEEPER, writable=True, generation=job["generation"]).array("words")
+print("nobody reads this")
+os.set_blocking(0, False)
+rest = line.encode()
+while True:
+    words[0] += 1
+    while b"\\n" in rest:
+        line, _, rest = rest.partition(b"\\n")
+        symbols = [each["symbol"] for each in json.loads(line)["settings"]["symbols"]]
+        with (data / "keeper.heard").open("a") as heard:
+            heard.write(" ".join(symbols) + "\\n")
+    if (data / "keeper").exists() and (data / "keeper").read_text() == "fail":
+        sys.exit(3)
+    try:
+        rest += os.read(0, 1 << 16)
+    except BlockingIOError:
+        pass
+    time.sleep(0.005)
+"""
+
 _SIMULATOR = """
 import json, signal, sys, time
 from shm.life import end_with
@@ -137,13 +172,14 @@ def put_stand_ins(folder: Path) -> None:
         (folder / package / "__init__.py").write_text(_IN_FRONT.format(real=str(TOP / package)))
     (folder / "workers" / "worker.py").write_text(_WORKER)
     (folder / "engine" / "__main__.py").write_text(_ENGINE)
-    (folder / "engine" / "simulator").mkdir()
-    (folder / "engine" / "simulator" / "__init__.py").write_text("")
-    (folder / "engine" / "simulator" / "__main__.py").write_text(_SIMULATOR)
+    for part, text in (("simulator", _SIMULATOR), ("keeper", _KEEPER)):
+        (folder / "engine" / part).mkdir()
+        (folder / "engine" / part / "__init__.py").write_text("")
+        (folder / "engine" / part / "__main__.py").write_text(text)
 
 
 def settings_of(name: str, root: Path, data: Path, symbols: tuple[SymbolSettings, ...]) -> Settings:
-    return Settings(name, root, data, VenueSettings(), HttpSettings(), FeedSettings(), symbols)
+    return Settings(name, root, data, VenueSettings(), HttpSettings(), FeedSettings(), KeeperSettings(), symbols)
 
 
 TWO = (SymbolSettings("MNQ", ring_mib=1), SymbolSettings("MES", ring_mib=1))
@@ -219,6 +255,16 @@ class Supervised:
 
     def registry(self) -> registry.Registry:
         return registry.read(self.folder)
+
+    def keeper_pid(self) -> int:
+        """The process of the keeper, once it lives: it is started after all others are up."""
+        wait_for(lambda: self.registry().keeper_pid, LIMIT_S, "a keeper")
+        return self.registry().keeper_pid
+
+    def keeper_heard(self) -> list[str]:
+        """The instruments of each job that a keeper was told."""
+        path = self.data / "keeper.heard"
+        return path.read_text().splitlines() if path.exists() else []
 
     def job_of(self, process: str) -> dict[str, Any]:
         """What a worker process was told when it was forked last."""

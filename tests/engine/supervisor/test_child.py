@@ -45,6 +45,22 @@ def test_an_end_is_read_as_it_was(code: str, death: Death) -> None:
     process.returncode = 0
 
 
+def test_who_stands_still_has_not_heard_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "listener.py").write_text("import sys\nfor line in sys.stdin:\n    print('heard', flush=True)")
+    monkeypatch.chdir(tmp_path)
+    child = Started("listener", {}, subprocess.PIPE, subprocess.PIPE)
+    assert child.stdout is not None
+    for _ in range(2):
+        os.kill(child.pid, signal.SIGSTOP)
+        child.say(b"one\n")
+        assert not child.heard_all
+        os.kill(child.pid, signal.SIGCONT)
+        assert child.stdout.readline() == b"heard\n"
+        assert child.heard_all
+    child.tell(signal.SIGKILL)
+    child.reap()
+
+
 def test_the_dead_are_told_nothing() -> None:
     process = subprocess.Popen([sys.executable, "-c", ""])
     child = child_of(process)

@@ -23,6 +23,8 @@ from shm.life import LifeLock
 from tests.engine.supervisor.stand_ins import PAIR
 
 SYMBOLS = (SymbolSettings("MNQ", ring_mib=1, levels=8, max_depth=16), SymbolSettings("MES", ring_mib=2))
+OF_SYMBOLS = ["MES.book", "MES.ring", "MNQ.book", "MNQ.ring"]
+COMMON = ["changed", "engine", "events", "keeper", "keeper.ring"]
 
 HOLDER = """
 import sys
@@ -59,7 +61,7 @@ def test_all_segments_are_made_and_told_apart(left_nothing: Path, engine_name: s
     made = Memory(folder, 5, SYMBOLS)
     below = registry.generation_folder(folder, 5)
     names = sorted(path.name for path in below.iterdir())
-    assert names == ["MES.book", "MES.ring", "MNQ.book", "MNQ.ring", "changed", "engine", "events"]
+    assert names == [*OF_SYMBOLS, *COMMON]
     assert sum(path.stat().st_size for path in below.iterdir()) == needed_bytes(SYMBOLS)
     ring = segment.attach(below / "MNQ.ring", Kind.RING, writable=True, generation=5, symbol="MNQ")
     assert ring.array("words")[layout.CAPACITY] == 1 << 20
@@ -67,8 +69,12 @@ def test_all_segments_are_made_and_told_apart(left_nothing: Path, engine_name: s
     ring.array("words")[layout.BEGUN] = 8
     engine = segment.attach(below / "engine", Kind.ENGINE, writable=True, generation=5)
     engine.array("words")[layout.ENGINE_WORDS.index("heartbeat") * layout.WORDS_A_LINE] = 9
+    keeper = segment.attach(below / "keeper", Kind.KEEPER, writable=True, generation=5)
+    keeper.array("words")[layout.KEEPER_WORDS.index("heartbeat") * layout.WORDS_A_LINE] = 10
+    assert segment.attach(below / "keeper.ring", Kind.RING, generation=5).array("words")[layout.CAPACITY] == 4 << 20
     mnq, mes = processes_of(SYMBOLS).values()
     assert (made.worker_beat(mnq), made.begun(mnq), made.engine_beat()) == (7, Begun("MNQ", 8), 9)
+    assert made.keeper_beat() == 10
     assert (made.worker_beat(mes), made.begun(mes)) == (0, None)
     remove(folder, lock)
 
@@ -165,7 +171,7 @@ def test_segments_are_made_anew_beside_the_old_ones_and_then_in_their_place(
         full.setattr(os, "posix_fallocate", _no_space)
         with pytest.raises(segment.NoRoom):
             made.prepare(changed, 2)
-    names = {"MES.book", "MES.ring", "MNQ.book", "MNQ.ring", "changed", "engine", "events"}
+    names = {*OF_SYMBOLS, *COMMON}
     assert {path.name for path in below.iterdir()} == names
     made.prepare(changed, 2)
     assert {path.name for path in below.iterdir()} == names | {"MNQ.ring~", "MNQ.book~", "pair.bell"}

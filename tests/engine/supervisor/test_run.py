@@ -111,6 +111,7 @@ def test_a_worker_that_ends_is_started_again_and_no_other(up: Supervised, number
 
 
 def test_an_engine_that_ends_is_started_again_in_the_same_generation(up: Supervised) -> None:
+    up.keeper_pid()
     before = up.registry()
     up.until("said", role="engine", line={"event": "streaming"})
     os.kill(before.engine_pid, signal.SIGKILL)
@@ -224,6 +225,7 @@ def test_a_record_that_kills_twice_is_set_aside(up: Supervised) -> None:
     up.until("restarted", role="MNQ", restarts=2)
     lock = up.folder / "worker-MNQ.lock"
     wait_for(lambda: is_held(lock), LIMIT_S, "a worker that lives with it")
+    wait_for(lambda: len(events_of(up)) == 3, LIMIT_S, "its last restart among the events, which launch is told first")
     assert [(event.kind, event.sequence) for event in events_of(up)] == [
         ("restart", 0),
         ("quarantine", sequence),
@@ -281,6 +283,59 @@ def test_a_worker_is_told_its_cpu_and_whether_it_has_a_bell(start: Start) -> Non
     pids = engine.worker_pids()
     assert [os.sched_getaffinity(pids[name]) for name in ("MES", "NQ", "ES")] == [{cpu}] * 3
     assert os.sched_getaffinity(pids["MNQ"]) == os.sched_getaffinity(0)
+    assert engine.stop() == 0
+
+
+def test_a_keeper_is_started_when_all_is_up_and_again_when_it_ends(up: Supervised) -> None:
+    before = up.keeper_pid()
+    assert (lives(before), parent_of(before)) == (True, up.process.pid)
+    assert CANARY.encode() not in Path(f"/proc/{before}/environ").read_bytes()
+    wait_for(lambda: up.keeper_heard() == ["MNQ MES"], LIMIT_S, "its job")
+    os.kill(before, signal.SIGKILL)
+    restarted = up.until("restarted", role="keeper")
+    wait_for(lambda: up.registry().keeper_pid == restarted["pid"], LIMIT_S, "the new keeper in the registry")
+    wait_for(lambda: up.keeper_heard() == ["MNQ MES"] * 2, LIMIT_S, "its job, once more")
+    assert [(event.symbol, event.kind, event.detail) for event in events_of(up)] == [("", "restart", "keeper")]
+    assert up.stop() == 0
+    assert not lives(restarted["pid"])
+
+
+def test_a_keeper_that_cannot_run_is_parked_and_stops_nothing(start: Start) -> None:
+    engine = start()
+    engine.wish("keeper", "fail")
+    before = engine.until("ready")["workers"]
+    assert "ended with status 3" in engine.until("parked", role="keeper")["why"]
+    os.kill(engine.worker_pids()["MNQ"], signal.SIGKILL)  # to see that all goes on
+    restarted = engine.until("restarted", role="MNQ")
+    wait_for(lambda: engine.worker_pids() == before | {"MNQ": restarted["pid"]}, LIMIT_S, "the worker's successor")
+    assert engine.registry().keeper_pid == 0
+    assert engine.stop() == 0
+
+
+def test_a_keeper_hears_of_instruments_that_come_and_go_and_one_that_stands_still_holds_nobody_up(
+    start: Start, tmp_path: Path
+) -> None:
+    folder = tmp_path / "symbols"
+    folder.mkdir()
+    for symbol in ("MNQ", "MES"):
+        (folder / f"{symbol}.toml").write_text("ring_mib = 1")
+    engine = start(watched=folder)
+    engine.until("ready")
+    keeper = engine.keeper_pid()
+    (folder / "ES.toml").write_text("ring_mib = 1")
+    engine.until("added", symbol="ES")
+    wait_for(lambda: engine.keeper_heard() == ["MNQ MES", "MNQ MES ES"], LIMIT_S, "the one that came")
+    os.kill(keeper, signal.SIGSTOP)
+    for number in range(4):  # of these it is told the first and, when it listens again, the last
+        (folder / "ES.toml").unlink()
+        engine.until("removed", symbol="ES")
+        (folder / "ES.toml").write_text(f"ring_mib = 1\nlevels = {number + 1}")
+        engine.until("added", symbol="ES")
+    (folder / "MES.toml").unlink()
+    engine.until("removed", symbol="MES")
+    os.kill(keeper, signal.SIGCONT)
+    wait_for(lambda: engine.keeper_heard()[-1] == "MNQ ES", LIMIT_S, "what there is by now")
+    assert engine.keeper_heard() == ["MNQ MES", "MNQ MES ES", "MNQ MES", "MNQ ES"]
     assert engine.stop() == 0
 
 

@@ -1,0 +1,346 @@
+"""The keeper turn by turn, with a worker and an engine that do as the test says: repairs, the past, limits, faults."""
+
+import errno
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import polars as pl
+import pytest
+
+from engine import hours
+from engine.config import SymbolSettings
+from engine.keeper.disk import Disk
+from engine.keeper.instrument import REST_NS
+from engine.keeper.keeper import Keeper
+from engine.keeper.repairs import AGAIN_NS, LATER_NS
+from engine.keeper.upkeep import TIDY_NS
+from shm.bars_frame import Hot, scan
+from shm.layout import Answered, BarFlag, Rows
+from shm.sealed import FETCHED, listing
+from shm.timeframe import parse
+from tests import made_bars
+from tests.engine.keeper.running import Stage
+from tests.engine.keeper.writing import HotWriter
+from tests.made_bars import BEGIN_NS, DAY_NS, QUARTERS, SECOND_NS
+
+MINUTE = parse("1m")
+MINUTE_NS = MINUTE.length_ns
+AT_NOON_NS = BEGIN_NS + DAY_NS // 2 + DAY_NS  # a Tuesday, while CME trades
+NOW_NS = AT_NOON_NS + DAY_NS
+MNQ = SymbolSettings("MNQ", timeframes=("1m",), history_bars=0)
+
+
+class Turning:
+    """A keeper, a stage, and the two clocks."""
+
+    def __init__(self, folder: Path, settings: SymbolSettings = MNQ, disk: Disk | None = None, **keeper: int) -> None:
+        self.stage = Stage(folder, settings, **keeper)
+        self.writer = HotWriter(self.stage.data, "MNQ", " ".join(settings.timeframes))
+        self.folder = self.writer.folder / "1min"
+        self.now_ns, self.wall_ns = SECOND_NS, NOW_NS
+        self.disk = disk
+        self.keeper = Keeper(self.stage.job, self.now_ns, disk)
+
+    def turn(self, later_ns: int = SECOND_NS) -> None:
+        self.now_ns += later_ns
+        self.wall_ns += later_ns
+        self.keeper.turn(self.now_ns, self.wall_ns)
+
+    def again(self) -> None:
+        """A keeper in place of that one."""
+        self.keeper.close()
+        self.keeper = Keeper(self.stage.job, self.now_ns, self.disk)
+
+    def fill(self, rows: Rows) -> None:
+        """Put all these, whenever there is room for more."""
+        end = 0
+        while end < len(rows):
+            room = self.writer.room(end)
+            self.writer.put(rows[end : end + room])
+            end += room
+            self.turn()
+
+    def wish(self) -> Any:
+        (row,) = self.stage.wishes()
+        return row
+
+    def bars(self, rows: Rows) -> pl.DataFrame:
+        """What a reader sees, with these as the hot rows."""
+        return scan(self.folder, MINUTE, hot=Hot(rows, QUARTERS)).collect()
+
+
+def suspect(rows: Rows, first: int, last: int) -> Rows:
+    rows["flags"][first:last] |= np.uint32(BarFlag.SUSPECT)
+    return rows
+
+
+def told(rows: Rows) -> Rows:
+    """The same bars as the venue tells them."""
+    made = rows.copy()
+    for name in ("number", "sequence", "revision", "trading_day", "buy_volume", "sell_volume", "trades", "notional"):
+        made[name] = 0
+    made["flags"] = BarFlag.COMPLETE | BarFlag.REPAIRED
+    return made
+
+
+def test_an_outage_is_asked_for_and_repaired(tmp_path: Path) -> None:
+    """Ten suspect minutes, of which two are missing, one is as the venue has it, and the others are not."""
+    made = Turning(tmp_path)
+    whole = made_bars.plain(60, start_ns=AT_NOON_NS)
+    rows = suspect(whole.copy(), 20, 30)
+    rows["volume"][21:30] += 5
+    rows = np.delete(rows, [24, 25])
+    rows["number"] = np.arange(len(rows))
+    made.writer.put(rows)
+    made.turn()
+    wish = made.wish()
+    assert (wish["symbol"], wish["unit"], wish["amount"]) == (b"MNQ", 2, 1)
+    assert (wish["start_ns"], wish["end_ns"]) == (whole["start_ns"][20], whole["end_ns"][29])
+    made.turn()
+    assert len(made.stage.wishes()) == 1
+    made.stage.answer(wish["number"], Answered.MORE, told(whole[20:26]))
+    made.stage.answer(wish["number"], Answered.DONE, told(whole[26:30]))
+    made.turn()
+    assert len(made.stage.wishes()) == 0
+    bars = made.bars(rows)
+    assert bars["start"].to_physical().to_list() == whole["start_ns"].tolist()
+    assert bars["volume"].to_list() == whole["volume"].tolist()
+    assert bars["close"].to_list() == (whole["close"] / 4).tolist()
+    assert (bars["flags"] & int(BarFlag.SUSPECT)).sum() == 0
+    assert (bars["flags"] & int(BarFlag.REPAIRED)).to_numpy().astype(bool).nonzero()[0].tolist() == [*range(20, 30)]
+    assert bars["revision"][20:30].to_list() == [1, 1, 1, 1, 0, 0, 1, 1, 1, 1]
+    assert bars["trades"][20] == whole["trades"][20]  # which the venue does not tell: it agreed in all else
+    assert bars["trading_day"].n_unique() == 1
+    assert [made.stage.count(name) for name in ("wishes", "answers", "added_rows", "repaired_rows")] == [1, 1, 2, 8]
+    made.turn(2 * AGAIN_NS)
+    made.again()
+    made.turn()
+    assert len(made.stage.wishes()) == 0
+
+
+def test_what_is_not_settled_is_asked_for_again_and_nothing_is_there_twice(tmp_path: Path) -> None:
+    made = Turning(tmp_path)
+    rows = suspect(made_bars.plain(40, start_ns=AT_NOON_NS), 10, 20)
+    made.writer.put(rows)
+    made.turn()
+    made.stage.answer(made.wish()["number"], Answered.DONE, told(rows[10:16]), settled_ns=rows["start_ns"][14])
+    made.turn()
+    assert len(made.stage.wishes()) == 0
+    made.turn(AGAIN_NS)
+    assert made.wish()["start_ns"] == rows["start_ns"][14]
+    made.stage.answer(made.wish()["number"], Answered.DONE, told(rows[14:20]))
+    made.turn()
+    bars = made.bars(rows)
+    assert len(bars) == 40
+    assert bars["revision"].to_list() == [0] * 10 + [1] * 10 + [0] * 20
+    assert made.stage.count("repaired_rows") == 10
+
+
+def test_a_venue_that_cannot_be_asked_is_asked_later_and_one_that_refuses_no_more(tmp_path: Path) -> None:
+    made = Turning(tmp_path)
+    rows = suspect(made_bars.plain(40, start_ns=AT_NOON_NS), 10, 20)
+    made.writer.put(rows)
+    made.turn()
+    made.stage.answer(made.wish()["number"], Answered.LATER, told(rows[10:12]))
+    made.turn()
+    assert len(made.stage.wishes()) == 0
+    made.turn(LATER_NS)
+    made.stage.answer(made.wish()["number"], Answered.NEVER, rows[:0])
+    made.turn()
+    made.turn(2 * AGAIN_NS)
+    made.again()
+    made.turn()
+    assert len(made.stage.wishes()) == 0
+    assert made.stage.count("refusals") == 1
+    assert listing(made.folder, MINUTE).read == ()
+
+
+def test_doubts_outlive_the_keeper_and_the_hot_rows(tmp_path: Path) -> None:
+    """An engine that is not there answers nothing; meanwhile the rows are sealed and overwritten."""
+    made = Turning(tmp_path)
+    rows = suspect(made_bars.plain(600, start_ns=AT_NOON_NS), 10, 20)
+    made.fill(rows)
+    assert made.writer.sealed_to() >= 256
+    made.again()
+    made.turn()
+    assert (made.wish()["start_ns"], made.wish()["end_ns"]) == (rows["start_ns"][10], rows["end_ns"][19])
+    made.stage.answer(made.wish()["number"], Answered.DONE, told(rows[10:20]))
+    made.turn()
+    bars = made.bars(rows[made.writer.sealed_to() :])
+    assert len(bars) == 600
+    assert (bars["flags"] & int(BarFlag.SUSPECT)).sum() == 0
+
+
+def test_the_past_is_asked_for_once_and_after_the_outages(tmp_path: Path) -> None:
+    made = Turning(tmp_path, replace(MNQ, history_bars=500))
+    rows = suspect(made_bars.plain(40, start_ns=AT_NOON_NS), 0, 1)  # the first bar of a new file always is
+    made.writer.put(rows)
+    made.turn()
+    assert (made.wish()["start_ns"], made.wish()["end_ns"]) == (rows["start_ns"][0], rows["end_ns"][0])
+    made.stage.answer(made.wish()["number"], Answered.DONE, told(rows[:1]))
+    made.turn()
+    past = made_bars.plain(500, start_ns=AT_NOON_NS - 500 * MINUTE_NS)
+    assert (made.wish()["start_ns"], made.wish()["end_ns"]) == (past["start_ns"][0], past["end_ns"][-1])
+    made.stage.answer(made.wish()["number"], Answered.DONE, told(past))
+    made.turn()
+    assert len(made.bars(rows)) == 540
+    assert made.stage.count("added_rows") == 500
+    made.again()
+    made.turn(2 * AGAIN_NS)
+    assert len(made.stage.wishes()) == 0
+
+
+def test_prices_in_another_tick_are_not_taken(tmp_path: Path) -> None:
+    made = Turning(tmp_path)
+    rows = suspect(made_bars.plain(40, start_ns=AT_NOON_NS), 10, 20)
+    made.writer.put(rows)
+    made.turn()
+    made.writer.rescale(QUARTERS._replace(price_increment=50))
+    made.again()
+    made.turn()
+    made.stage.answer(made.wish()["number"], Answered.DONE, told(rows[10:20]))
+    made.turn()
+    assert made.stage.count("refused_rows") == 10
+    assert listing(made.folder, MINUTE).through_of(FETCHED) == 0
+
+
+def test_days_and_bars_by_count_are_not_asked_for(tmp_path: Path) -> None:
+    made = Turning(tmp_path, replace(MNQ, timeframes=("1m", "1d", "9tick"), history_bars=100))
+    for t in range(3):
+        made.writer.put(suspect(made_bars.plain(20, start_ns=AT_NOON_NS), 5, 9), t)
+    made.turn()
+    assert made.wish()["unit"] == 2
+
+
+def test_an_instrument_that_goes_takes_its_wishes_along(tmp_path: Path) -> None:
+    made = Turning(tmp_path)
+    made.writer.put(suspect(made_bars.plain(40, start_ns=AT_NOON_NS), 10, 20))
+    made.turn()
+    assert len(made.stage.wishes()) == 1
+    made.keeper.take(replace(made.stage.settings, symbols=(replace(MNQ, symbol="ES"),)))
+    made.turn()
+    assert len(made.stage.wishes()) == 0
+    assert [path.name for path in made.stage.here.glob("*.sessions")] == ["ES.sessions"]
+
+
+def test_other_settings_of_an_instrument_are_followed(tmp_path: Path) -> None:
+    made = Turning(tmp_path)
+    made.writer.put(suspect(made_bars.plain(40, start_ns=AT_NOON_NS), 10, 20))
+    made.turn()
+    before = hours.read(hours.path_of(made.stage.here, "MNQ"))
+    made.keeper.take(replace(made.stage.settings, symbols=(replace(MNQ, calendar="24/7"),)))
+    made.turn()
+    assert len(hours.read(hours.path_of(made.stage.here, "MNQ"))) > len(before)
+    assert len(made.stage.wishes()) == 1
+
+
+def test_a_hot_file_in_place_of_another_is_found(tmp_path: Path) -> None:
+    made = Turning(tmp_path)
+    made.writer.put(made_bars.plain(230))
+    made.turn()
+    assert made.writer.sealed_to() == 128
+    made.writer = HotWriter(made.stage.data, "MNQ", "1m", size=512)
+    made.turn()
+    made.writer.put(made_bars.plain(128))
+    made.turn()
+    assert made.writer.sealed_to() == 128  # what was sealed of those numbers is told to the new one
+
+
+def test_a_full_disk_is_counted_and_tried_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    class Filling(Disk):
+        full = True
+
+        def write(self, path: Path, data: bytes) -> None:
+            if self.full and path.name.endswith(".arrow.tmp"):
+                raise OSError(errno.ENOSPC, "No space left on device")
+            super().write(path, data)
+
+    disk = Filling()
+    made = Turning(tmp_path, disk=disk)
+    made.writer.put(made_bars.plain(230))
+    for _ in range(3):
+        made.turn()
+    made.turn(REST_NS)
+    assert made.stage.count("disk_errors") == 2
+    assert made.writer.sealed_to() == 0
+    assert caplog.text.count("cannot be sealed") == 1
+    disk.full = False
+    made.turn(REST_NS)
+    assert made.writer.sealed_to() == 128
+    assert len(scan(made.folder, MINUTE).collect()) == 128
+
+
+def test_rows_that_were_damaged_hold_up_nothing(tmp_path: Path) -> None:
+    made = Turning(tmp_path)
+    made.writer.put(made_bars.plain(230))
+    made.writer.damage(50)
+    made.turn()
+    assert made.writer.sealed_to() == 128
+    assert made.stage.count("sealed_files") == 2
+    numbers = scan(made.folder, MINUTE).collect()["number"].to_list()
+    assert numbers == [*range(50), *range(51, 128)]
+
+
+def test_the_hot_file_is_synced_before_its_rows_are_sealed(tmp_path: Path) -> None:
+    class Noting(Disk):
+        def __init__(self) -> None:
+            self.steps: list[str] = []
+
+        def sync(self, path: Path) -> None:
+            self.steps.append(path.name)
+            super().sync(path)
+
+    disk = Noting()
+    made = Turning(tmp_path, disk=disk, sync_s=3600)
+    made.turn()
+    disk.steps.clear()
+    made.writer.put(made_bars.plain(230))
+    made.turn()
+    sealed = next(name for name in disk.steps if name.endswith(".arrow.tmp"))
+    assert disk.steps.index("hot") < disk.steps.index(sealed)
+
+
+def test_limits_of_a_timeframe_and_of_the_disk(tmp_path: Path) -> None:
+    made = Turning(tmp_path, replace(MNQ, keep_rows={"1min": 300}))
+    rows = made_bars.plain(1000, start_ns=NOW_NS)
+    made.fill(rows)
+    before = len(listing(made.folder, MINUTE).read)
+    made.turn(TIDY_NS)
+    assert sum(file.rows for file in listing(made.folder, MINUTE).read) == 384
+    assert made.stage.count("retired_files") == before - 3
+    made.stage.settings = replace(
+        made.stage.settings, keeper=replace(made.stage.settings.keeper, disk_mib=1), symbols=(MNQ,)
+    )
+    made.keeper.take(made.stage.settings)
+    made.turn(TIDY_NS)
+    assert sum(file.rows for file in listing(made.folder, MINUTE).read) == 384  # far below a MiB
+
+
+def test_two_keepers_do_not_write_to_one_instrument(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    made = Turning(tmp_path)
+    made.writer.put(made_bars.plain(230))
+    made.turn()
+    other = Stage(tmp_path / "other", MNQ)
+    other.settings = replace(other.settings, data_folder=made.stage.data)
+    keeper = Keeper(other.job, 1)
+    keeper.turn(made.now_ns, NOW_NS)
+    assert "keeper.lock" in caplog.text
+    assert other.count("sealed_rows") == 0
+
+
+def test_hours_are_written_when_the_day_changes_and_only_then(tmp_path: Path) -> None:
+    made = Turning(tmp_path)
+    path = hours.path_of(made.stage.here, "MNQ")
+    made.turn()
+    before = path.stat()
+    made.turn(DAY_NS)  # the same months
+    made.again()
+    made.turn()
+    assert path.stat() == before
+    made.turn(31 * DAY_NS)
+    assert path.stat().st_ino != before.st_ino
+    rows = hours.read(path)
+    assert rows["open_ns"][0] < made.wall_ns - 29 * DAY_NS
+    assert rows["close_ns"][-1] > made.wall_ns + 29 * DAY_NS
