@@ -18,7 +18,7 @@ import os
 import re
 import stat
 import zlib
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -125,6 +125,24 @@ def journal_files(folder: Path) -> list[Path]:
         return sorted(path for path in folder.iterdir() if parse_name(path.name) is not None)
     except FileNotFoundError:
         return []
+
+
+def files_of(places: Iterable[Path]) -> list[Path]:
+    """The journal files that are named, and those of folders that are; of a data folder those of its journal.
+
+    In the order in which they were written. FileNotFoundError for what is not there, LayoutError for a folder
+    without any.
+    """
+    found: set[Path] = set()
+    for place in places:
+        if not place.is_dir():
+            place.stat()
+            found.add(place)
+        elif files := journal_files(place) or journal_files(place / "journal"):
+            found.update(files)
+        else:
+            raise LayoutError(f"{place} has no journal files: name a folder that has, or the files")
+    return sorted(found, key=lambda path: path.name)
 
 
 def unpacked(block: Block, stored: bytes) -> bytes:
