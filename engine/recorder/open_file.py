@@ -1,13 +1,14 @@
 """The journal file that is being written: its header first, then blocks, and an index when it is closed."""
 
+import contextlib
 from pathlib import Path
 
 import numpy as np
 
-from shm.journal import END, END_MAGIC, FILE, FILE_MAGIC, VERSION, Block, Name, seal
+from shm.journal import FILE, FILE_MAGIC, VERSION, Block, Name, seal
 
 from .disk import Disk
-from .gathering import Gathering, index
+from .gathering import Gathering, closing
 
 DAY_NS = 86_400_000_000_000
 
@@ -26,9 +27,12 @@ class OpenFile:
         self._descriptor = disk.create(self.path)
         try:
             disk.write(self._descriptor, _header(name, wall_ns), 0)
+            disk.sync(self._descriptor)
             disk.sync_folder(folder)
         except OSError:
             self.close()
+            with contextlib.suppress(OSError):  # it holds nothing, and each try would leave one more
+                disk.unlink(self.path)
             raise
 
     def append(self, gathered: Gathering) -> Block:
@@ -45,11 +49,10 @@ class OpenFile:
         self.is_synced = True
 
     def finish(self) -> None:
-        """Put index and end behind the blocks, and sync."""
-        closing, data = index(self.blocks, self.end)
-        end = np.zeros(1, END)
-        end["magic"], end["index_at"], end["bytes"] = END_MAGIC, self.end, closing.end + END.itemsize
-        self._put(data + seal(end))
+        """Put index and end behind the blocks, which are synced first: whoever sees an index may trust in them."""
+        if not self.is_synced:
+            self.sync()
+        self._put(closing(self.blocks, self.end))
         self.sync()
 
     def close(self) -> None:
