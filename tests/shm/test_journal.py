@@ -59,8 +59,8 @@ def test_a_stretch_of_time_and_an_instrument(tmp_path: Path, seed: int) -> None:
 
 def test_cut_at_every_byte_the_complete_records_are_there(tmp_path: Path, seed: int) -> None:
     """The last 64 KiB, byte by byte, index and end among them. A block is complete when its last byte is there."""
-    made = made_journal.stream(random.Random(seed), 2500)
-    path = _file(tmp_path, made, Options(block_bytes=16_000, block_ns=10**18))
+    made = made_journal.stream(random.Random(seed), 650)
+    path = _file(tmp_path, made, Options(block_bytes=40_000, block_ns=10**18))
     data = memoryview(path.read_bytes())
     assert len(data) > 64 << 10
     with JournalFile(path, data=data) as file:
