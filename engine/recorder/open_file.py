@@ -26,7 +26,7 @@ class OpenFile:
         self._has_rest = False  # of a block that was written in part
         self._descriptor = disk.create(self.path)
         try:
-            disk.write(self._descriptor, _header(name, wall_ns), 0)
+            disk.write(self._descriptor, header(name, wall_ns), 0)
             disk.sync(self._descriptor)
             disk.sync_folder(folder)
         except OSError:
@@ -72,7 +72,8 @@ class OpenFile:
         self._has_rest = False
 
 
-def _header(name: Name, wall_ns: int) -> bytes:
+def header(name: Name, wall_ns: int) -> bytes:
+    """What a file begins with."""
     row = np.zeros(1, FILE)
     row["magic"], row["version"], row["begun_wall_ns"] = FILE_MAGIC, VERSION, wall_ns
     row["generation"], row["number"] = name
