@@ -13,6 +13,10 @@ from .gathering import Gathering, closing
 DAY_NS = 86_400_000_000_000
 
 
+class SyncFailed(OSError):
+    """Nobody knows what of the file is on disk: it is to be closed, and no more written to it."""
+
+
 class OpenFile:
     """Every call may raise OSError, and then the file is as it was before the call, but for bytes behind `end`."""
 
@@ -27,7 +31,7 @@ class OpenFile:
         self._descriptor = disk.create(self.path)
         try:
             disk.write(self._descriptor, header(name, wall_ns), 0)
-            disk.sync(self._descriptor)
+            self.sync()
             disk.sync_folder(folder)
         except OSError:
             self.close()
@@ -44,8 +48,11 @@ class OpenFile:
         return block
 
     def sync(self) -> None:
-        """After an error of this nobody knows what is on disk: close the file, and write no more to it."""
-        self._disk.sync(self._descriptor)
+        """All that was written survives a power loss from here on. Raises SyncFailed."""
+        try:
+            self._disk.sync(self._descriptor)
+        except OSError as error:
+            raise SyncFailed(error.errno, error.strerror) from error
         self.is_synced = True
 
     def finish(self) -> None:
