@@ -11,21 +11,24 @@ Every byte lies under a CRC-32. What follows the last whole block of an unfinish
 for nothing; any other byte that is wrong is damage, and refused. Only who asks for it (`salvage=True`) gets what lies
 before the damage, and nothing after it: a stream with a hole in it would be taken for a whole one.
 
+A power loss takes pages that were not synced, in any order: the file has its length, and zeros where they were. The
+first block that lacks such a page is where an unfinished file ends. It lacks none that was synced, so a file's header
+is synced before its first block is written, and all blocks before its index is.
+
 Stamps of a block are the least and greatest of the records in it, and 0 if it has none.
 """
 
-import os
 import re
-import stat
 import zlib
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import lz4.block
 import numpy as np
 
 from .errors import JournalDamaged, LayoutError
+from .journal_bytes import InMemory, OnDisk, Source
 from .journal_entries import Entry, RecordReader, RingRecord, parse_body
 
 FILE_MAGIC: Final = b"SBJOURNL"
@@ -36,6 +39,7 @@ VERSION: Final = 1
 MAX_BODY_BYTES: Final = 1 << 26
 MAX_BLOCKS: Final = MAX_BODY_BYTES // 128  # of a file: the index is one body
 SUFFIX: Final = ".sbj"
+PAGE_BYTES: Final = 4096  # the least that a disk or file system writes as one
 
 _NAME: Final = re.compile(r"([0-9]{12})-([0-9]{8})\.sbj")
 
@@ -145,21 +149,6 @@ def files_of(places: Iterable[Path]) -> list[Path]:
     return sorted(found, key=lambda path: path.name)
 
 
-def unpacked(block: Block, stored: bytes) -> bytes:
-    """The body out of its stored bytes. Raises JournalDamaged."""
-    if zlib.crc32(stored) != block.body_crc32:
-        raise JournalDamaged(f"the block at byte {block.offset:,} has a body that its checksum does not fit")
-    if block.stored_bytes == block.body_bytes:
-        return stored
-    try:
-        body: bytes = lz4.block.decompress(stored, uncompressed_size=block.body_bytes)
-    except lz4.block.LZ4BlockError:
-        body = b""
-    if len(body) != block.body_bytes:
-        raise JournalDamaged(f"the block at byte {block.offset:,} does not unpack to what its header says")
-    return body
-
-
 class JournalFile:
     """One file, open and looked through: its blocks are known, and each is checked when it is read.
 
@@ -167,15 +156,21 @@ class JournalFile:
     `fault`: with salvage, the damage at which reading ends; empty if there is none.
     """
 
-    def __init__(self, path: Path, *, salvage: bool = False) -> None:
-        """Raises LayoutError for what is no journal, JournalDamaged; FileNotFoundError and OSError pass."""
+    def __init__(
+        self, path: Path, *, salvage: bool = False, data: bytes | bytearray | memoryview | None = None
+    ) -> None:
+        """`data`: what is in the file, if it is in memory already; `path` is only its name then.
+
+        Raises LayoutError for what is no journal, JournalDamaged; FileNotFoundError and OSError pass.
+        """
         self.path = path
         self.fault = ""
         self.finished = False
         self.name: Name | None = None  # None if not even its header is whole
         self.begun_wall_ns = 0
         self.blocks: tuple[Block, ...] = ()
-        self._descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        self._source: Source = OnDisk(path) if data is None else InMemory(data)
+        self.bytes = self._source.size
         try:
             self._open(salvage)
         except BaseException:
@@ -189,9 +184,7 @@ class JournalFile:
         self.close()
 
     def close(self) -> None:
-        if self._descriptor >= 0:
-            os.close(self._descriptor)
-            self._descriptor = -1
+        self._source.close()
 
     @property
     def tail_bytes(self) -> int:
@@ -206,13 +199,18 @@ class JournalFile:
 
     def entries_of(self, block: Block) -> list[Entry]:
         """The entries of one block, checked. Raises JournalDamaged."""
-        body = memoryview(
-            unpacked(block, self._read(BLOCK.itemsize + block.stored_bytes, block.offset)[BLOCK.itemsize :])
-        )
-        found = list(self._named(lambda: list(parse_body(body))))
+        body = memoryview(self._body(block))
+        try:
+            found = list(parse_body(body))
+        except JournalDamaged as error:
+            raise JournalDamaged(f"{self.path}: {error}") from None
         if len(found) != block.entries:
             raise JournalDamaged(f"{self.path}: the block at byte {block.offset:,} has {len(found):,} entries")
         return found
+
+    def raw(self, begin: int, end: int) -> bytes:
+        """The bytes of the file from `begin` to `end`, unchecked. Raises JournalDamaged if it ends before."""
+        return self._read(end - begin, begin)
 
     def verify(self) -> Iterator[str]:
         """What is wrong with each block, as a sentence; all bytes are read. What opening checks holds already."""
@@ -225,11 +223,9 @@ class JournalFile:
                 yield str(error)
 
     def _open(self, salvage: bool) -> None:
-        status = os.fstat(self._descriptor)
-        if not stat.S_ISREG(status.st_mode):
-            raise LayoutError(f"{self.path} is no journal: it is not a regular file")
-        self.bytes = status.st_size
-        head = os.pread(self._descriptor, FILE.itemsize, 0)
+        head = self._source.read(FILE.itemsize, 0)
+        if self.bytes <= FILE.itemsize and not any(head):  # the power was lost as it began
+            return
         if head[: len(FILE_MAGIC)] != FILE_MAGIC[: len(head)]:
             raise LayoutError(f"{self.path} is no journal: it does not begin as one")
         if len(head) < FILE.itemsize:  # its recorder was killed as it began
@@ -248,43 +244,66 @@ class JournalFile:
 
     def _open_by_index(self) -> bool:
         """Take the blocks from the index; False if the file does not end with a whole one."""
-        end = os.pread(self._descriptor, END.itemsize, max(0, self.bytes - END.itemsize))
+        end = self._source.read(END.itemsize, max(0, self.bytes - END.itemsize))
         index_at = _index_at(end, self.bytes)
         if index_at is None:
             return False
+        try:
+            self.blocks = self._indexed(index_at)
+        except JournalDamaged:
+            if self._was_not_written(index_at, self.bytes):
+                return False
+            raise
+        self.finished = True
+        return True
+
+    def _indexed(self, index_at: int) -> tuple[Block, ...]:
         index = self._header(index_at, INDEX_MAGIC)
         if index.end + END.itemsize != self.bytes or index.body_bytes % INDEX.itemsize:
             raise JournalDamaged(f"{self.path} has an index that does not fit the file")
-        rows = np.frombuffer(unpacked(index, self._read(index.stored_bytes, index_at + BLOCK.itemsize)), INDEX)
-        blocks = [_block(int(row["offset"]), row["block"]) for row in rows]
+        rows = np.frombuffer(self._body(index), INDEX)
+        blocks = tuple(map(_block, rows["offset"].tolist(), rows["block"].tolist()))
         places = [FILE.itemsize, *(block.end for block in blocks)]
         if [block.offset for block in blocks] != places[:-1] or places[-1] != index_at:
             raise JournalDamaged(f"{self.path} has an index of blocks that do not follow one another")
-        self.blocks = tuple(blocks)
-        self.finished = True
-        return True
+        return blocks
 
     def _scan(self) -> Iterator[Block]:
         """The whole blocks of a file, from header to header. Raises JournalDamaged where one is none."""
         at = FILE.itemsize
         while self.bytes - at >= BLOCK.itemsize:
-            is_index = os.pread(self._descriptor, len(INDEX_MAGIC), at) == INDEX_MAGIC
-            block = self._header(at, INDEX_MAGIC if is_index else BLOCK_MAGIC)
-            if block.end > self.bytes:
-                return
-            if is_index:
-                self._check_end(block)
-                return
+            is_index = self._source.read(len(INDEX_MAGIC), at) == INDEX_MAGIC
+            through = self.bytes if is_index else at + BLOCK.itemsize
+            try:
+                block = self._header(at, INDEX_MAGIC if is_index else BLOCK_MAGIC)
+                if block.end > self.bytes:
+                    return
+                through = max(through, block.end)
+                self._stored(block)
+                if is_index:
+                    self._check_end(block)
+                    return
+            except JournalDamaged:
+                if self._was_not_written(at, through):
+                    return
+                raise
             yield block
             at = block.end
 
     def _check_end(self, index: Block) -> None:
         """Behind the index of a closed file comes its end, or as much of it as the file was cut down to."""
-        unpacked(index, self._read(index.stored_bytes, index.offset + BLOCK.itemsize))
         end = self._read(self.bytes - index.end, index.end)
         if len(end) >= END.itemsize and _index_at(end, self.bytes) != index.offset:
             raise JournalDamaged(f"{self.path} has an end that its checksum does not fit, or bytes behind it")
         self.finished = len(end) == END.itemsize
+
+    def _was_not_written(self, begin: int, end: int) -> bool:
+        """Whether a page of [begin, end) is missing: from `begin` or its own first byte on there are only zeros."""
+        for page in range(begin - begin % PAGE_BYTES, end, PAGE_BYTES):
+            start = max(page, begin)
+            if not any(self._source.read(page + PAGE_BYTES - start, start)):
+                return True
+        return False
 
     def _salvage(self) -> None:
         """Take the blocks before the first damaged byte, each read and checked."""
@@ -299,25 +318,42 @@ class JournalFile:
 
     def _header(self, offset: int, magic: bytes = BLOCK_MAGIC) -> Block:
         data = self._read(BLOCK.itemsize, offset)
-        row = np.frombuffer(data, BLOCK)[0]
-        if zlib.crc32(data[:-4]) != row["crc32"] or bytes(row["magic"]) != magic:
+        fields = np.frombuffer(data, BLOCK)[0].item()
+        if zlib.crc32(data[:-4]) != fields[-1] or fields[0] != magic:
             raise JournalDamaged(f"{self.path} has a block header at byte {offset:,} that its checksum does not fit")
-        block = _block(offset, row)
+        block = _block(offset, fields)
         if not 0 <= block.stored_bytes <= block.body_bytes <= MAX_BODY_BYTES:
             raise JournalDamaged(f"{self.path} has a block at byte {offset:,} of {block.body_bytes:,} bytes")
         return block
 
+    def _stored(self, block: Block) -> bytes:
+        """The body as it lies in the file."""
+        stored = self._read(block.stored_bytes, block.offset + BLOCK.itemsize)
+        if zlib.crc32(stored) != block.body_crc32:
+            raise JournalDamaged(
+                f"{self.path}: the block at byte {block.offset:,} has a body that its checksum does not fit"
+            )
+        return stored
+
+    def _body(self, block: Block) -> bytes:
+        stored = self._stored(block)
+        if block.stored_bytes == block.body_bytes:
+            return stored
+        try:
+            body: bytes = lz4.block.decompress(stored, uncompressed_size=block.body_bytes)
+        except lz4.block.LZ4BlockError:
+            body = b""
+        if len(body) != block.body_bytes:
+            raise JournalDamaged(
+                f"{self.path}: the block at byte {block.offset:,} does not unpack to what its header says"
+            )
+        return body
+
     def _read(self, size: int, offset: int) -> bytes:
-        data = os.pread(self._descriptor, size, offset)
+        data = self._source.read(size, offset)
         if len(data) != size:
             raise JournalDamaged(f"{self.path} ends before byte {offset + size:,}: it was shortened")
         return data
-
-    def _named(self, read: Callable[[], Sequence[Entry]]) -> Sequence[Entry]:
-        try:
-            return read()
-        except JournalDamaged as error:
-            raise JournalDamaged(f"{self.path}: {error}") from None
 
 
 def records(
@@ -342,8 +378,9 @@ def records(
                     yield record
 
 
-def _block(offset: int, row: np.void) -> Block:
-    return Block(offset, *(int(row[name]) for name in Block._fields[1:]))
+def _block(offset: int, fields: tuple[Any, ...]) -> Block:
+    """Out of a row of BLOCK: all but its magic and its own checksum."""
+    return Block(offset, *fields[1:-1])
 
 
 def _index_at(end: bytes, size: int) -> int | None:

@@ -1,12 +1,12 @@
 """Entries on their way into one block: their bytes, their stamps, and what would be lost with them."""
 
 import zlib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import lz4.block
 import numpy as np
 
-from shm.journal import BLOCK, BLOCK_MAGIC, INDEX, INDEX_MAGIC, Block, seal
+from shm.journal import BLOCK, BLOCK_MAGIC, END, END_MAGIC, INDEX, INDEX_MAGIC, Block, seal
 from shm.journal_entries import Dropped, Entry, Lane, Span, pack
 
 from .losses import Losses
@@ -43,13 +43,16 @@ class Gathering:
         return _block(BLOCK_MAGIC, bytes(self.body), offset, (number, self.count, self._named), times)
 
 
-def index(blocks: list[Block], offset: int) -> tuple[Block, bytes]:
-    """The block that closes a file of `blocks`, to be written at `offset`."""
+def closing(blocks: Sequence[Block], offset: int) -> bytes:
+    """What closes a file of `blocks`, to be written at `offset`, behind the last of them: the index, and the end."""
     rows = np.zeros(len(blocks), INDEX)
     for i, block in enumerate(blocks):
         rows["offset"][i] = block.offset
         rows["block"][i] = _row(BLOCK_MAGIC, block)
-    return _block(INDEX_MAGIC, rows.tobytes(), offset, (len(blocks), 0, 0), (0, 0, 0, 0))
+    index, data = _block(INDEX_MAGIC, rows.tobytes(), offset, (len(blocks), 0, 0), (0, 0, 0, 0))
+    end = np.zeros(1, END)
+    end["magic"], end["index_at"], end["bytes"] = END_MAGIC, offset, index.end + END.itemsize
+    return data + seal(end)
 
 
 def _block(

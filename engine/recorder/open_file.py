@@ -1,15 +1,20 @@
 """The journal file that is being written: its header first, then blocks, and an index when it is closed."""
 
+import contextlib
 from pathlib import Path
 
 import numpy as np
 
-from shm.journal import END, END_MAGIC, FILE, FILE_MAGIC, VERSION, Block, Name, seal
+from shm.journal import FILE, FILE_MAGIC, VERSION, Block, Name, seal
 
 from .disk import Disk
-from .gathering import Gathering, index
+from .gathering import Gathering, closing
 
 DAY_NS = 86_400_000_000_000
+
+
+class SyncFailed(OSError):
+    """Nobody knows what of the file is on disk: it is to be closed, and no more written to it."""
 
 
 class OpenFile:
@@ -25,10 +30,13 @@ class OpenFile:
         self._has_rest = False  # of a block that was written in part
         self._descriptor = disk.create(self.path)
         try:
-            disk.write(self._descriptor, _header(name, wall_ns), 0)
+            disk.write(self._descriptor, header(name, wall_ns), 0)
+            self.sync()
             disk.sync_folder(folder)
         except OSError:
             self.close()
+            with contextlib.suppress(OSError):  # it holds nothing, and each try would leave one more
+                disk.unlink(self.path)
             raise
 
     def append(self, gathered: Gathering) -> Block:
@@ -40,16 +48,18 @@ class OpenFile:
         return block
 
     def sync(self) -> None:
-        """After an error of this nobody knows what is on disk: close the file, and write no more to it."""
-        self._disk.sync(self._descriptor)
+        """All that was written survives a power loss from here on. Raises SyncFailed."""
+        try:
+            self._disk.sync(self._descriptor)
+        except OSError as error:
+            raise SyncFailed(error.errno, error.strerror) from error
         self.is_synced = True
 
     def finish(self) -> None:
-        """Put index and end behind the blocks, and sync."""
-        closing, data = index(self.blocks, self.end)
-        end = np.zeros(1, END)
-        end["magic"], end["index_at"], end["bytes"] = END_MAGIC, self.end, closing.end + END.itemsize
-        self._put(data + seal(end))
+        """Put index and end behind the blocks, which are synced first: whoever sees an index may trust in them."""
+        if not self.is_synced:
+            self.sync()
+        self._put(closing(self.blocks, self.end))
         self.sync()
 
     def close(self) -> None:
@@ -69,7 +79,8 @@ class OpenFile:
         self._has_rest = False
 
 
-def _header(name: Name, wall_ns: int) -> bytes:
+def header(name: Name, wall_ns: int) -> bytes:
+    """What a file begins with."""
     row = np.zeros(1, FILE)
     row["magic"], row["version"], row["begun_wall_ns"] = FILE_MAGIC, VERSION, wall_ns
     row["generation"], row["number"] = name

@@ -17,7 +17,7 @@ from .disk import Disk
 from .gathering import Gathering
 from .health import Health, State
 from .losses import Losses
-from .open_file import DAY_NS, OpenFile
+from .open_file import DAY_NS, OpenFile, SyncFailed
 from .retention import Limits, expired
 
 RETAIN_NS: Final = 60_000_000_000
@@ -206,13 +206,13 @@ class Recorder:
         try:
             self._file.sync()
         except OSError as error:
-            self.counts.failed_syncs += 1
             self._fail(error, now)
             self._drop()
 
     def _fail(self, error: OSError, now: Moment) -> None:
         """Recording stops until the next try. Only a file that met a full disk is what it was, and goes on."""
         self.health.failed(error, now.boot_ns)
+        self.counts.failed_syncs += isinstance(error, SyncFailed)
         self._owes_marks = True  # so that it is tried again even if nothing comes
         if self.health.state != State.FULL:
             self._drop()
@@ -230,7 +230,8 @@ class Recorder:
             return
         try:
             self._file.finish()
-        except OSError:
+        except OSError as error:
+            self.counts.failed_syncs += isinstance(error, SyncFailed)
             self._drop()
         else:
             self._file.close()

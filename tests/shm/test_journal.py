@@ -7,7 +7,7 @@ import pytest
 
 from engine.recorder.recorder import Options
 from shm.errors import JournalDamaged, LayoutError
-from shm.journal import BLOCK, END, FILE, JournalFile, Name, journal_files, parse_name, records
+from shm.journal import BLOCK, END, FILE, PAGE_BYTES, JournalFile, Name, journal_files, parse_name, records
 from shm.journal_entries import RingRecord
 from tests import made_journal
 from tests.made_journal import BEGIN, Made, later
@@ -59,17 +59,16 @@ def test_a_stretch_of_time_and_an_instrument(tmp_path: Path, seed: int) -> None:
 
 def test_cut_at_every_byte_the_complete_records_are_there(tmp_path: Path, seed: int) -> None:
     """The last 64 KiB, byte by byte, index and end among them. A block is complete when its last byte is there."""
-    made = made_journal.stream(random.Random(seed), 2500)
-    path = _file(tmp_path, made, Options(block_bytes=16_000, block_ns=10**18))
-    with JournalFile(path) as file:
-        blocks, size = file.blocks, file.bytes
-        assert size > 64 << 10
+    made = made_journal.stream(random.Random(seed), 650)
+    path = _file(tmp_path, made, Options(block_bytes=40_000, block_ns=10**18))
+    data = memoryview(path.read_bytes())
+    assert len(data) > 64 << 10
+    with JournalFile(path, data=data) as file:
+        blocks = file.blocks
         counts = [sum(1 for _ in records([_only(file, i)])) for i in range(len(blocks) + 1)]
     assert counts[-1] == len(made.records)
-    for cut in range(size - 1, size - (64 << 10) - 1, -1):
-        with open(path, "r+b") as writable:
-            writable.truncate(cut)
-        with JournalFile(path) as file:
+    for cut in range(len(data) - 1, len(data) - (64 << 10) - 1, -1):
+        with JournalFile(path, data=data[:cut]) as file:
             whole = sum(block.end <= cut for block in blocks)
             assert file.blocks == blocks[:whole], f"cut to {cut}"
             assert not file.finished
@@ -87,31 +86,29 @@ def _only(file: JournalFile, blocks: int) -> JournalFile:
 def test_cut_within_its_header_it_has_no_block(tmp_path: Path, seed: int) -> None:
     path = _file(tmp_path, made_journal.stream(random.Random(seed), 3))
     data = path.read_bytes()
-    for cut in range(FILE.itemsize):
-        path.write_bytes(data[:cut])
-        with JournalFile(path) as file:
+    for left in (*(data[:cut] for cut in range(FILE.itemsize)), bytes(FILE.itemsize)):
+        with JournalFile(path, data=left) as file:
             assert (file.blocks, file.name, file.tail_bytes) == ((), None, 0)
 
 
-def test_every_flipped_bit_is_found(tmp_path: Path, seed: int) -> None:
+@pytest.mark.parametrize("closed", [True, False])
+def test_every_flipped_bit_is_found(tmp_path: Path, seed: int, closed: bool) -> None:
     """4 KiB and more of a whole file, header, index and end among them: opening it or reading it refuses."""
-    path = _file(tmp_path, made_journal.stream(random.Random(seed), 40), Options(1200, 10**18))
-    good = path.read_bytes()
-    assert len(good) > 4096
-    with open(path, "r+b", buffering=0) as writable:
-        for at in range(len(good)):
-            for bit in range(8):
-                writable.seek(at)
-                writable.write(bytes([good[at] ^ 1 << bit]))
-                assert _is_refused(path), f"byte {at}, bit {bit}"
-            writable.seek(at)
-            writable.write(good[at : at + 1])
+    path = _file(tmp_path, made_journal.stream(random.Random(seed), 40), Options(1200, 10**18), closed=closed)
+    data = bytearray(path.read_bytes())
+    assert len(data) > 4096
+    for at in range(len(data)):
+        for bit in range(8):
+            data[at] ^= 1 << bit
+            assert _is_refused(path, data), f"byte {at}, bit {bit}"
+            data[at] ^= 1 << bit
+    assert not _is_refused(path, data)
 
 
-def _is_refused(path: Path) -> bool:
+def _is_refused(path: Path, data: bytearray) -> bool:
     try:
-        with JournalFile(path) as file:
-            return list(file.verify()) != []
+        with JournalFile(path, data=data) as file:
+            return any(file.verify())
     except LayoutError:
         return True
 
@@ -139,6 +136,42 @@ def test_damage_in_the_middle_is_refused_unless_salvage_is_asked_for(tmp_path: P
         JournalFile(path)
     with JournalFile(path, salvage=True) as file:
         assert file.blocks == blocks[:3]
+
+
+@pytest.mark.parametrize("closing", [True, False])
+def test_pages_that_a_power_loss_took_end_an_unfinished_file(tmp_path: Path, seed: int, closing: bool) -> None:
+    """Any pages behind the last sync are missing, or are as they were after a write in between; the file has any
+    length that it had since. All that was synced is read, and what is read was written."""
+    chance = random.Random(seed)
+    made = made_journal.stream(chance, 300)
+    path = _file(tmp_path, made, closed=closing)
+    data = path.read_bytes()
+    with JournalFile(path) as file:
+        blocks = file.blocks
+    ends = [FILE.itemsize, *(block.end for block in blocks), *([len(data)] if closing else [])]
+    seen = set()
+    for _ in range(500):
+        synced = len(blocks) if closing else chance.randrange(len(blocks))
+        left = _after_power_loss(chance, data, ends, synced)
+        with JournalFile(path, data=left) as file:
+            assert synced <= len(file.blocks) <= len(blocks)
+            assert file.blocks == blocks[: len(file.blocks)]
+            assert list(file.verify()) == []
+            found = list(records([file]))
+            seen.add((file.finished, len(file.blocks) - synced))
+        assert found == made.records[: len(found)]
+    assert len(seen) > 1
+
+
+def _after_power_loss(chance: random.Random, data: bytes, ends: list[int], synced: int) -> bytes:
+    """The file when only the first `synced` blocks are sure; the rest is there page by page, or not."""
+    left = bytearray(ends[chance.randrange(synced, len(ends))])
+    for page in range(0, len(left), PAGE_BYTES):
+        written = ends[chance.choice((synced, len(ends) - 1, chance.randrange(synced, len(ends))))]
+        through = min(page + PAGE_BYTES, written, len(left))
+        if through > page:
+            left[page:through] = data[page:through]
+    return bytes(left)
 
 
 def test_an_open_file_is_read_while_it_is_written(tmp_path: Path, seed: int) -> None:
