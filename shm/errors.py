@@ -10,6 +10,7 @@ ShardbookError
 ├── Overrun         the writer lapped what was being read: read it again
 ├── WriterGone      the engine that was attached to has ended
 └── LayoutError     a segment that is damaged, foreign, or of another layout version
+    └── JournalDamaged  a journal in which bytes were changed
 """
 
 
@@ -56,3 +57,7 @@ class WriterGone(ShardbookError):
 
 class LayoutError(ShardbookError):
     """A file that is not what its name says: damaged, foreign, half built, or of another layout version."""
+
+
+class JournalDamaged(LayoutError):
+    """Bytes of a journal are not those that were written. `salvage` reads what lies before them."""

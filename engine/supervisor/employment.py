@@ -22,12 +22,19 @@ def job_line(settings: Settings, symbols: tuple[SymbolSettings, ...], folder: Pa
 
 
 def worker_job(
-    process: WorkerProcess, quarantine: tuple[Begun, ...], data_folder: Path, folder: Path, generation: int
+    process: WorkerProcess,
+    quarantine: tuple[Begun, ...],
+    data_folder: Path,
+    folder: Path,
+    generation: int,
+    *,
+    replay: bool = False,
 ) -> dict[str, object]:
-    """A job as `workers/job.py` reads it."""
+    """A job as `workers/job.py` reads it. `replay`: what comes down its rings is of another day."""
     return {
         "name": process.name,
         "cpu": process.cpu,
+        "replay": replay,
         "bell": process.has_bell,
         "folder": str(folder),
         "generation": generation,

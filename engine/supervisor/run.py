@@ -225,7 +225,7 @@ class Supervisor:
     def _worker_job(self, role: Role) -> dict[str, object]:
         process = self._started[role.name]
         where = self._settings.data_folder, self._memory.folder, self._memory.generation
-        return worker_job(process, role.quarantine, *where)
+        return worker_job(process, role.quarantine, *where, replay=self._settings.venue.name == "replay")
 
     # ── instruments that come and go ──────────────────────────────────────────────────────────────────────
 

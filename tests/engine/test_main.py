@@ -23,8 +23,8 @@ from engine.page import Page
 from shm import layout, segment
 from shm.layout import Kind, Reason, Record
 from shm.life import LifeLock, is_held
+from shm.records import KIND, PEEK_WORDS, SEQUENCE, peek
 from shm.registry import engine_folder, generation_folder, make_folder
-from shm.ring import KIND, PEEK_WORDS, SEQUENCE, peek
 from shm.timeframe import Unit
 from tests.engine.feeds.fake_account import FakeAccount
 from tests.engine.feeds.fake_venue import API_KEY, CONTRACTS, FakeVenue, until

@@ -10,16 +10,9 @@ from shm import layout
 from shm.atomics import load_acquire, load_relaxed
 from shm.compiled import kernel
 from shm.layout import Kind, Reason, Record, Venue
+from shm.records import AFTER, AT, CHUNK, CHUNKS, KIND, SEQUENCE, SIZE, peek
 from shm.ring import (
-    AFTER,
-    AT,
-    CHUNK,
-    CHUNKS,
-    KIND,
-    SEQUENCE,
-    SIZE,
     park,
-    peek,
     publish,
     push,
     put_gap,
