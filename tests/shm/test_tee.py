@@ -246,13 +246,31 @@ def test_a_new_engine_puts_what_its_predecessor_did_not(stale: int) -> None:
     assert len(taped.stretches) == (4 if stale == 1 else 3)
 
 
+@pytest.mark.parametrize("publishes", [False, True])
+def test_after_an_engine_that_does_not_record_nothing_wrong_is_recorded(publishes: bool) -> None:
+    taped = lagging()
+    taped.writer = RingWriter(taped.words, GENERATION)
+    for _ in range(60):
+        taped.writer.push(b"\xee" * 800)
+        if publishes:
+            taped.publish()
+            taped.consume()
+    taped.take()
+    taped.engine()
+    for _ in range(3):
+        taped.writer.push(b"again")
+        taped.publish()
+        taped.take()
+    assert check_all_right_or_lost(taped.taken, taped.bytes) > 0
+
+
 def test_without_a_recorder_nothing_is_recorded_and_an_old_address_is_forgotten() -> None:
     taped = Taped()
     taped.words[layout.RECORDER_AT] = 12345  # of an engine that is gone
     writer = RingWriter(taped.words, GENERATION)
     writer.push(b"one")
     writer.publish()
-    assert taped.words[layout.RECORDED] == 0
+    assert taped.words[layout.RECORDED] == taped.words[layout.TAIL]
     assert taped.recorder[layout.TAIL] == 0
 
 
