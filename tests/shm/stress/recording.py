@@ -22,7 +22,7 @@ _DATA_BYTE = layout.CONTROL_BYTES
 
 @kernel
 def produce(rings: Any, noise: Any, first: int, count: int, waits: bool) -> None:
-    """Push messages out of `noise`, the rings in turn; wait for the worker's room, or else in bursts do not, and drop."""
+    """Push messages out of `noise`, the rings in turn; wait for the worker's room, or else drop in bursts."""
     for i in range(first, first + count):
         words = words_at(rings[i % _RINGS, ADDRESS], rings[i % _RINGS, WORDS])
         patient = waits or (i >> 10) & 7 != 0
