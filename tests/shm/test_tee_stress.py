@@ -12,16 +12,21 @@ import pytest
 from shm import layout
 from shm.layout import Kind, Record
 from shm.pieces import Piece, Pieces
+from shm.ring import RingWriter
 from shm.segment import create
 from tests.bench.forked import forked
+from tests.shm.consumer import ring_words
 from tests.shm.stress import recording as stress
+from tests.shm.stress.parking import LIMIT_NS
 from tests.shm.stress.processes import GENERATION, STOP, make_flags, shared_folder
 from tests.shm.stress.ring import CAPACITY
+from tests.shm.test_atomics import run_pinned, two_processors
 from tests.shm.test_tee import check_all_right_or_lost
 
 MESSAGES = 60_000
 MOST_MESSAGES_A_LIFE = 3_000
 KILLS = int(os.environ.get("SHARDBOOK_ENGINE_KILLS", "50"))
+WAITS = 20_000
 MOST_BYTES = 1 << 27  # published in one ring; only what is written takes memory
 
 
@@ -137,3 +142,22 @@ def test_engines_killed_at_any_time_lose_nothing_uncounted(way: tuple[Rings, boo
     dropped = sum(piece.kind is Record.DROPPED for piece in rings.recorded)
     known = dropped + rings.sum(layout.UNRECORDED_MESSAGES)
     assert rings.sum(layout.DROPPED) - KILLS <= known <= rings.sum(layout.DROPPED)
+
+
+@two_processors
+def test_the_recorder_is_woken_whenever_a_quarter_waits() -> None:
+    words, recorder = (ring_words(CAPACITY).view(np.int64) for _ in range(2))
+    RingWriter(recorder, GENERATION)
+    RingWriter(words, GENERATION).record(recorder, "MNQ", stress.MADE)
+    payload = np.zeros(CAPACITY // 10, np.uint8)
+    stress.fill_quarters(words, recorder, payload, 0)  # compiled before the race begins
+    ended = []
+
+    def empty() -> None:
+        ended.append(stress.empty_quarters(recorder, WAITS, LIMIT_NS))
+        recorder[layout.HEAD] = 1 << 62  # the other side need not wait for us any more
+
+    run_pinned([lambda: stress.fill_quarters(words, recorder, payload, WAITS), empty])
+    print(f"{WAITS:,} waits, {int(recorder[layout.SIGNAL]):,} ended by a wake-up")
+    assert ended == [WAITS]
+    assert recorder[layout.SIGNAL] > 0, "the two never met: nothing was tested"

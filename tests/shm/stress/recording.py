@@ -1,11 +1,13 @@
 """An engine that has several rings recorded, as fast as it can, and a worker that takes them and keeps every byte."""
 
+import time
 from typing import Any
 
 from shm import layout
 from shm.atomics import copy_bytes, load_acquire, words_at
 from shm.bell import ADDRESS, WORDS
 from shm.compiled import kernel
+from shm.pieces import Pieces
 from shm.ring import RingWriter, publish, push, release
 from tests.shm.stress.bell import table_of
 from tests.shm.stress.parking import wait_until
@@ -49,6 +51,38 @@ def take(words: Any, kept: Any, through: int) -> int:
     copy_bytes(kept, through + before_end, words, _DATA_BYTE, tail - through - before_end)
     release(words, tail)
     return tail
+
+
+@kernel
+def fill_quarters(words: Any, recorder: Any, payload: Any, rounds: int) -> None:
+    """Publish more than a quarter of the recorder's ring as soon as that is empty, or a little later."""
+    for i in range(rounds):
+        for _ in range(3):
+            push(words, payload)
+        wait_until(recorder, _HEAD, recorder[_TAIL])
+        for _ in range(i % 97):
+            load_acquire(recorder, _HEAD)
+        publish(words)
+        release(words, words[_TAIL])
+
+
+def empty_quarters(recorder: Any, rounds: int, limit_ns: int) -> int:
+    """Wait for what `fill_quarters` publishes, and give it back at once; ends at the first wait that nobody ended.
+
+    Returns how many did end.
+    """
+    pieces = Pieces(recorder)
+    for done in range(rounds):
+        more = False
+        while not more:
+            signal, begin_ns = int(recorder[layout.SIGNAL]), time.monotonic_ns()
+            more = pieces.wait(limit_ns)
+            if more and time.monotonic_ns() - begin_ns >= limit_ns and recorder[layout.SIGNAL] == signal:
+                return done
+        for _ in pieces.take(CAPACITY):
+            pass
+        pieces.done()
+    return rounds
 
 
 def engine(rings: list[Any], recorder: Any, flags: Any, noise: Any, first: int, count: int, waits: bool) -> None:
