@@ -145,7 +145,11 @@ def record(words: Words) -> None:
 
 @kernel
 def record_dropped(words: Words, sequence: int, payload: bytes, size: int) -> None:
-    """Give the recorder a message that was dropped; nothing if there is no recorder."""
+    """Give the recorder a message that was dropped; nothing if there is no recorder.
+
+    It is there at once, but the records that were put in before it may yet be lost in a kill. The successor then has
+    a lower `sequence` for it in the gap record that counts it, and gives this one to a record of its own.
+    """
     if words[_RECORDER_AT] == 0:
         return
     recorder = words_at(words[_RECORDER_AT], words[_RECORDER_WORDS])
