@@ -62,7 +62,7 @@ def _free_through(words: Words, wanted: int) -> int:
     not fit is taken back, and a kill takes back all that was not published.
     """
     head = load_acquire(words, _HEAD)
-    if words[layout.RECORDER_AT] == 0 or words[layout.RECORDED] >= head:
+    if words[layout.RECORDED] >= head:
         return head
     if words[layout.RECORDED] < wanted <= head:
         give_up(words)

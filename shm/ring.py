@@ -229,7 +229,7 @@ def resume(words: Words, first_sequence: int, venue: int) -> None:
     words[VENUE_WORD] = venue
     words[layout.RECORDER_AT] = 0  # a predecessor's address is none of ours
     words[_PRIVATE] = tail
-    words[_CACHED] = load_acquire(words, _HEAD)
+    words[_CACHED] = min(load_acquire(words, _HEAD), words[layout.RECORDED])  # what a predecessor's recorder lacks
     words[_OWED_COUNT] = owed
     words[OWED_FIRST] = first_owed if owed > 0 else 0
     words[_OWED_GAP] = _REASON_DROPPED if owed > 0 else 0

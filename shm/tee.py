@@ -105,6 +105,7 @@ def _put_piece(recorder: Words, words: Words, begin: int, end: int) -> bool:
 @kernel
 def _publish(recorder: Words) -> None:
     show(recorder)
+    recorder[_RECORDED] = recorder[_TAIL]  # it is recorded by being there
     if recorder[_TAIL] - load_acquire(recorder, _HEAD) >= recorder[_CAPACITY] // 4:
         fence_seq_cst()  # SYNC parking
         if load_relaxed(recorder, _PARKED) != 0:
@@ -131,14 +132,24 @@ def _record(words: Words) -> None:
 
 @kernel_part
 def record(words: Words) -> None:
-    """Give the recorder what was published of this ring and it has not; nothing if there is no recorder."""
+    """Give the recorder what was published of this ring and it has not.
+
+    If there is no recorder, what was published is never to be recorded: a successor that has one does not know what
+    was written over since.
+    """
     if words[_RECORDER_AT] != 0:
         _record(words)
+    else:
+        words[_RECORDED] = words[_TAIL]
 
 
 @kernel
 def record_dropped(words: Words, sequence: int, payload: bytes, size: int) -> None:
-    """Give the recorder a message that was dropped; nothing if there is no recorder."""
+    """Give the recorder a message that was dropped; nothing if there is no recorder.
+
+    It is there at once, but the records that were put in before it may yet be lost in a kill. The successor then has
+    a lower `sequence` for it in the gap record that counts it, and gives this one to a record of its own.
+    """
     if words[_RECORDER_AT] == 0:
         return
     recorder = words_at(words[_RECORDER_AT], words[_RECORDER_WORDS])
@@ -159,5 +170,4 @@ def bind(words: Words, recorder: Words, symbol: str, generation: int, made: int)
     words[_AS : _AS + _NAME_WORDS] = name[:_NAME_WORDS]
     words[_RECORDER_WORDS] = len(recorder)
     words[_RECORDER_AT] = recorder.ctypes.data
-    words[layout.HEAD_CACHED] = min(words[layout.HEAD_CACHED], words[_RECORDED])  # see records.place
     _record(words)

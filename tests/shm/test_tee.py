@@ -51,9 +51,9 @@ class Taped:
         return [piece for piece in self.taken if piece.kind is Record.PIECE]
 
 
-def together(pieces: list[Piece]) -> tuple[bytes, list[tuple[int, int]]]:
+def together(pieces: list[Piece]) -> tuple[bytearray, list[tuple[int, int]]]:
     """The bytes of pieces, what came twice left out; and the stretches that are missing."""
-    data, through, holes = b"", 0, []
+    data, through, holes = bytearray(), 0, []
     for piece in pieces:
         assert len(piece.data) == piece.to_position - piece.from_position
         if piece.from_position > through:
@@ -63,6 +63,15 @@ def together(pieces: list[Piece]) -> tuple[bytes, list[tuple[int, int]]]:
         data += piece.data[through - piece.from_position :]
         through = max(through, piece.to_position)
     return data, holes
+
+
+def check_all_right_or_lost(pieces: list[Piece], truth: bytes) -> int:
+    """What was recorded is what went into the ring; how many bytes are missing."""
+    data, holes = together([piece for piece in pieces if piece.kind is Record.PIECE])
+    for begin, end in holes:
+        data[begin:end] = truth[begin:end]
+    assert data == truth
+    return sum(end - begin for begin, end in holes)
 
 
 def push_any(rng: np.random.Generator, taped: Taped) -> None:
@@ -147,11 +156,7 @@ def test_a_recorder_that_is_away_loses_what_is_counted_and_seen_as_a_jump(seed: 
     taped.writer.push(b"again")
     taped.publish()
     taped.take()
-    data, holes = together(taped.stretches)
-    assert sum(end - begin for begin, end in holes) == lost
-    for begin, end in holes:
-        data = data[:begin] + taped.bytes[begin:end] + data[end:]
-    assert data == taped.bytes
+    assert check_all_right_or_lost(taped.taken, taped.bytes) == lost
 
 
 def lagging() -> Taped:
@@ -172,11 +177,7 @@ def check_all_right_or_counted(taped: Taped) -> None:
         taped.publish()
         taped.consume()
     taped.take()
-    data, holes = together(taped.stretches)
-    assert sum(end - begin for begin, end in holes) == taped.words[layout.UNRECORDED_BYTES]
-    for begin, end in holes:
-        data = data[:begin] + taped.bytes[begin:end] + data[end:]
-    assert data == taped.bytes
+    assert check_all_right_or_lost(taped.taken, taped.bytes) == taped.words[layout.UNRECORDED_BYTES]
 
 
 def test_a_message_taken_back_has_not_overwritten_what_waits() -> None:
@@ -245,13 +246,31 @@ def test_a_new_engine_puts_what_its_predecessor_did_not(stale: int) -> None:
     assert len(taped.stretches) == (4 if stale == 1 else 3)
 
 
+@pytest.mark.parametrize("publishes", [False, True])
+def test_after_an_engine_that_does_not_record_nothing_wrong_is_recorded(publishes: bool) -> None:
+    taped = lagging()
+    taped.writer = RingWriter(taped.words, GENERATION)
+    for _ in range(60):
+        taped.writer.push(b"\xee" * 800)
+        if publishes:
+            taped.publish()
+            taped.consume()
+    taped.take()
+    taped.engine()
+    for _ in range(3):
+        taped.writer.push(b"again")
+        taped.publish()
+        taped.take()
+    assert check_all_right_or_lost(taped.taken, taped.bytes) > 0
+
+
 def test_without_a_recorder_nothing_is_recorded_and_an_old_address_is_forgotten() -> None:
     taped = Taped()
     taped.words[layout.RECORDER_AT] = 12345  # of an engine that is gone
     writer = RingWriter(taped.words, GENERATION)
     writer.push(b"one")
     writer.publish()
-    assert taped.words[layout.RECORDED] == 0
+    assert taped.words[layout.RECORDED] == taped.words[layout.TAIL]
     assert taped.recorder[layout.TAIL] == 0
 
 
