@@ -125,3 +125,8 @@ def start_simulator(environ: Mapping[str, str]) -> Started:
 def start_keeper(environ: Mapping[str, str]) -> Started:
     """The keeper, which waits for its job and answers nothing: what it does is seen in its segment."""
     return Started("engine.keeper", plain_environment(environ), subprocess.PIPE, subprocess.DEVNULL)
+
+
+def start_recorder(environ: Mapping[str, str]) -> Started:
+    """The recorder, likewise."""
+    return Started("engine.recorder", plain_environment(environ), subprocess.PIPE, subprocess.DEVNULL)

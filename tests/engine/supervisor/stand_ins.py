@@ -16,7 +16,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-from engine.config import FeedSettings, HttpSettings, KeeperSettings, Settings, SymbolSettings, VenueSettings
+from engine.config import (
+    FeedSettings,
+    HttpSettings,
+    JournalSettings,
+    KeeperSettings,
+    Settings,
+    SymbolSettings,
+    VenueSettings,
+)
 from shm import registry
 from shm.life import start_ticks
 from tests.waiting import wait_for
@@ -179,7 +187,8 @@ def put_stand_ins(folder: Path) -> None:
 
 
 def settings_of(name: str, root: Path, data: Path, symbols: tuple[SymbolSettings, ...]) -> Settings:
-    return Settings(name, root, data, VenueSettings(), HttpSettings(), FeedSettings(), KeeperSettings(), symbols)
+    tables = VenueSettings(), HttpSettings(), FeedSettings(), KeeperSettings(), JournalSettings()
+    return Settings(name, root, data, *tables, symbols)
 
 
 TWO = (SymbolSettings("MNQ", ring_mib=1), SymbolSettings("MES", ring_mib=1))
