@@ -30,6 +30,10 @@ class FaultyDisk(Disk):
         self._failing = range(at, at + count)
         self._error = error
 
+    def fail(self, failing: bool) -> None:
+        """From now on every call, or none."""
+        self._failing = range(self.calls, 1 << 62) if failing else range(0)
+
     def _call(self) -> None:
         self.calls += 1
         if self.calls - 1 in self._failing:

@@ -180,7 +180,8 @@ def put_stand_ins(folder: Path) -> None:
         (folder / package / "__init__.py").write_text(_IN_FRONT.format(real=str(TOP / package)))
     (folder / "workers" / "worker.py").write_text(_WORKER)
     (folder / "engine" / "__main__.py").write_text(_ENGINE)
-    for part, text in (("simulator", _SIMULATOR), ("keeper", _KEEPER)):
+    recorder = _KEEPER.replace("keeper", "recorder").replace("KEEPER", "RECORDER")  # it is told less often
+    for part, text in (("simulator", _SIMULATOR), ("keeper", _KEEPER), ("recorder", recorder)):
         (folder / "engine" / part).mkdir()
         (folder / "engine" / part / "__init__.py").write_text("")
         (folder / "engine" / part / "__main__.py").write_text(text)
