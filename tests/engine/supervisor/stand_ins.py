@@ -266,14 +266,15 @@ class Supervised:
     def registry(self) -> registry.Registry:
         return registry.read(self.folder)
 
-    def keeper_pid(self) -> int:
-        """The process of the keeper, once it lives: it is started after all others are up."""
-        wait_for(lambda: self.registry().keeper_pid, LIMIT_S, "a keeper")
-        return self.registry().keeper_pid
+    def pid_beside(self, name: str) -> int:
+        """The process of keeper or recorder, once it lives: they are started after all others are up."""
+        wait_for(lambda: getattr(self.registry(), f"{name}_pid"), LIMIT_S, f"a {name}")
+        pid: int = getattr(self.registry(), f"{name}_pid")
+        return pid
 
-    def keeper_heard(self) -> list[str]:
-        """The instruments of each job that a keeper was told."""
-        path = self.data / "keeper.heard"
+    def heard_beside(self, name: str) -> list[str]:
+        """The instruments of each job that it was told."""
+        path = self.data / f"{name}.heard"
         return path.read_text().splitlines() if path.exists() else []
 
     def job_of(self, process: str) -> dict[str, Any]:
