@@ -147,14 +147,14 @@ print("nobody reads this")
 os.set_blocking(0, False)
 rest = line.encode()
 while True:
+    if (data / "keeper").exists() and (data / "keeper").read_text() == "fail":
+        sys.exit(3)
     words[0] += 1
     while b"\\n" in rest:
         line, _, rest = rest.partition(b"\\n")
         symbols = [each["symbol"] for each in json.loads(line)["settings"]["symbols"]]
         with (data / "keeper.heard").open("a") as heard:
             heard.write(" ".join(symbols) + "\\n")
-    if (data / "keeper").exists() and (data / "keeper").read_text() == "fail":
-        sys.exit(3)
     try:
         rest += os.read(0, 1 << 16)
     except BlockingIOError:
