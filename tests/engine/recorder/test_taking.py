@@ -3,6 +3,8 @@
 import errno
 from pathlib import Path
 
+import pytest
+
 from engine.config import JournalSettings
 from engine.recorder.health import State
 from engine.recorder.recorder import Moment, Options
@@ -41,6 +43,35 @@ def test_after_each_turn_all_is_written_and_the_ring_is_empty(tmp_path: Path) ->
     again.turn(moment(2))
     assert (stage.count("taken"), stage.count("doubles"), stage.count("jumps")) == (taken + 2, 0, 0)
     assert check_whole(stage.streams["MES"]) == stage.tail("MES")
+
+
+class Killed(BaseException):
+    """What no handler takes."""
+
+
+class KilledWriting(FaultyDisk):
+    """A process that is killed as it writes a block."""
+
+    def write(self, descriptor: int, data: bytes, offset: int) -> None:
+        if offset and self.calls in self._failing:
+            raise Killed
+        super().write(descriptor, data, offset)
+
+
+def test_no_room_is_given_back_before_it_is_written(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    disk = KilledWriting(0, 0, errno.EIO)
+    taking = Taking(stage.job, disk)
+    stage.put(20)
+    taking.turn(moment(0))
+    stage.put(20)
+    before = int(stage.recorder[layout.HEAD])
+    disk.fail(True)
+    with pytest.raises(Killed):
+        taking.turn(moment(1))
+    assert stage.recorder[layout.HEAD] == before
+    Taking(stage.job).turn(moment(2))
+    assert [check_whole(stage.streams[symbol]) for symbol in SYMBOLS] == [stage.tail(symbol) for symbol in SYMBOLS]
 
 
 def test_a_lane_says_how_large_its_ring_is(tmp_path: Path) -> None:
