@@ -41,7 +41,7 @@ FRONT: Final = "front"
 ANY_CPU: Final = -1
 TIMEFRAMES: Final = ("1s", "1m", "5m", "1h", "1d")
 EMPTY_BARS: Final = ("none", "flat", "marked")
-RESERVED_PROCESSES: Final = ("engine", "keeper", "simulator")  # the supervisor's names of other parts
+RESERVED_PROCESSES: Final = ("engine", "keeper", "recorder", "simulator")  # the supervisor's names of other parts
 RESERVED_SYMBOLS: Final = ("keeper", "recorder")  # a ring of this name is not an instrument's
 
 CONTRACT_ID: Final = re.compile(r"CON\.F\.US\.[A-Z0-9]{1,16}\.[FGHJKMNQUVXZ][0-9]{2}")
@@ -87,6 +87,11 @@ def flag(default: bool) -> Any:
 
 def _is_power_of_two(value: Any) -> bool:
     return type(value) is int and 1 <= value <= 1024 and value & (value - 1) == 0
+
+
+def _is_small_power_of_two(value: Any) -> bool:
+    """Half of it, the largest that goes into a ring at once, and the largest block fit into one body of a journal."""
+    return _is_power_of_two(value) and value <= 64
 
 
 def _is_hot_rows(value: Any) -> bool:
@@ -289,6 +294,26 @@ class KeeperSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class JournalSettings:
+    """[journal]: the process that writes down what comes in."""
+
+    record: bool = flag(True)
+    # what the disk may be behind by; each instrument's own ring is room for as long again
+    ring_mib: int = field(default=8, metadata={"rule": Rule("a power of two from 1 to 64", _is_small_power_of_two)})
+    block_kib: int = whole(256, 4, 16384)  # before it is packed
+    block_ms: int = whole(100, 10, 1000)
+    file_mib: int = whole(256, 1, 4096)
+    fsync_s: int = whole(1, 1, 3600)  # what a power loss may take
+    keep_days: int = whole(30, 0, 36_500)  # 0: no limit
+    keep_mib: int = whole(16_384, 0, 1 << 30)  # of all journal files; 0: no limit
+
+    @property
+    def ring_bytes(self) -> int:
+        """Of the recorder's ring; 0 if nothing is recorded."""
+        return self.ring_mib << 20 if self.record else 0
+
+
+@dataclass(frozen=True, slots=True)
 class Credentials:
     """User name and API key, from the environment. The key is in no repr."""
 
@@ -307,6 +332,7 @@ class Settings:
     http: HttpSettings
     feed: FeedSettings
     keeper: KeeperSettings
+    journal: JournalSettings
     symbols: tuple[SymbolSettings, ...]
 
     TABLES: ClassVar[dict[str, type[Any]]] = {
@@ -314,6 +340,7 @@ class Settings:
         "http": HttpSettings,
         "feed": FeedSettings,
         "keeper": KeeperSettings,
+        "journal": JournalSettings,
     }
 
     def to_json(self) -> dict[str, Any]:

@@ -112,6 +112,10 @@ def examine(segment: Segment) -> Report:
     elif segment.kind == Kind.KEEPER:
         groups += keeper_inspection.groups(segment)
         checks += [Check(what, fault) for what, fault in keeper_inspection.checks(segment)]
+    elif segment.kind == Kind.RECORDER:
+        words = segment.array("words")[:: layout.WORDS_A_LINE].tolist()
+        counters = zip(layout.RECORDING_WORDS, words, strict=False)
+        groups.append(("recorder", tuple((name, f"{count:,}") for name, count in counters)))
     else:
         groups.append(("changed", (("wakes", f"{segment.array('words')[0]:,}"),)))
     return Report(f"{segment.path}", tuple(groups), tuple(checks))

@@ -14,6 +14,7 @@ A folder holds one engine:   <root>/shardbook-<uid>/<name>/
     g<generation>/<PROCESS>.bell                        one wake-up word for a worker of several rings: engine → worker
     g<generation>/account                               the account, if it is viewed:  engine → readers
     g<generation>/recorder.ring                         what all rings were given:  engine → recorder
+    g<generation>/recorder                              what became of it: the recorder's counters
     g<generation>/keeper                                what the keeper wishes for, and its counters
     g<generation>/keeper.ring                           bars out of the venue's history:  engine → keeper
     g<generation>/<SYMBOL>.sessions                     trading hours (engine/hours.py): keeper → engine
@@ -69,6 +70,9 @@ Keeper segment (all of it written by the keeper)
               row is free. The engine polls them, and answers down keeper.ring: DATA records, an ANSWER row each and
               behind it its BAR rows
 
+Recorder segment (all of it written by the recorder; it and its ring are there only with `record = true`)
+    words     a line each for RECORDING_WORDS
+
 Bars segment (the worker makes it, and writes all of it but the keeper's lines; not in /dev/shm: a plain file on disk)
     control   line 0 worker  the scale of its prices and sizes (4 words)
               of timeframe t: line 1 + 2t worker  count, lost · line 2 + 2t keeper  sealed to
@@ -114,6 +118,7 @@ class Kind(IntEnum):
     EVENTS = 7
     BARS = 8
     KEEPER = 9
+    RECORDER = 10
 
 
 HEADER = np.dtype(
@@ -609,6 +614,25 @@ KEEPER_WORDS = (
 )
 KEEPER_BYTES = 4096
 
+RECORDING_WORDS = (
+    "heartbeat",
+    "state",  # engine/recorder/health.py
+    "taken",  # entries: each of them is written, lost or not yet written
+    "written",
+    "lost",
+    "jumps",  # stretches that were missing in what came
+    "doubles",  # entries that had been written before, by a recorder that was killed
+    "blocks",
+    "body_bytes",
+    "stored_bytes",
+    "files",
+    "unfinished",  # files that got no index
+    "failed_syncs",
+    "deleted",
+    "failed_deletes",
+)
+RECORDING_BYTES = 4096
+
 # Words of a bars segment's control.
 BARS_SCALE = 0  # price_scale, price_increment, size_scale, size_increment; 0, 0, 0, 0 before the first config record
 _BARS_LINES = 2
@@ -874,6 +898,10 @@ def keeper_regions() -> Regions:
     return _pack(("words", WORDS, (KEEPER_BYTES // 8,)), ("wishes", WISH, (MAX_WISHES,)))
 
 
+def recorder_regions() -> Regions:
+    return _pack(("words", WORDS, (RECORDING_BYTES // 8,)))
+
+
 def bars_regions(frames: int, rows: int) -> Regions:
     """`frames` timeframes with `rows` rows together."""
     if not 1 <= frames <= MAX_TIMEFRAMES or rows < frames:
@@ -964,6 +992,7 @@ assert TRADE.itemsize == QUOTE.itemsize == 64 and LEVEL.itemsize == 16 and EVENT
 assert (HEARTBEAT + WORDS_A_LINE) * 8 <= CONTROL_BYTES
 assert (LATENCY + LATENCY_STEPS) * 8 <= CONTROL_BYTES
 assert len(ENGINE_WORDS) * LINE_BYTES <= ENGINE_BYTES and len(KEEPER_WORDS) * LINE_BYTES <= KEEPER_BYTES
+assert len(RECORDING_WORDS) * LINE_BYTES <= RECORDING_BYTES
 assert WISH.itemsize == ANSWER.itemsize == LINE_BYTES
 assert ANSWER.itemsize + MAX_ANSWER_ROWS * BAR.itemsize <= KEEPER_RING_BYTES // 8
 assert STRETCH.itemsize == 64 and STRETCH.fields["from_position"][1] == (RECORDED - RECORDED_AS) * 8  # type: ignore[index]

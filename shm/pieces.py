@@ -6,14 +6,18 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from . import layout
-from .atomics import load_acquire
+from .atomics import fence_seq_cst, futex_wait, load_acquire, store_relaxed
 from .compiled import kernel
 from .layout import STRETCH, Record, Words
 from .records import AFTER, AT, KIND, PEEK_WORDS, RECV, SIZE, WALL, peek
-from .ring import park, release
+from .ring import release
 
 _STRETCH_BYTES: Final = STRETCH.itemsize
 _TAIL: Final = layout.TAIL
+_HEAD: Final = layout.HEAD
+_CAPACITY: Final = layout.CAPACITY
+_PARKED: Final = layout.PARKED
+_SIGNAL: Final = layout.SIGNAL
 
 
 class Piece(NamedTuple):
@@ -62,10 +66,25 @@ class Pieces:
         release(self._words, self._position)
 
     def wait(self, timeout_ns: int) -> bool:
-        """Sleep until a quarter of the ring waits, or `timeout_ns` is over; True if there is something."""
-        return park(self._words, self._position, timeout_ns, self._scratch)
+        """Sleep until a quarter of the ring waits, or `timeout_ns` is over; True if there is something to take.
+
+        What was taken and not given back waits too.
+        """
+        return _park(self._words, self._position, timeout_ns, self._scratch)
 
 
 @kernel
 def _tail(words: Words) -> int:
     return load_acquire(words, _TAIL)
+
+
+@kernel
+def _park(words: Words, position: int, timeout_ns: int, scratch: Words) -> bool:
+    """`park` of ring.py, but for a consumer that lets a little wait: see `_publish` in tee.py."""
+    seen = load_acquire(words, _SIGNAL)
+    store_relaxed(words, _PARKED, 1)
+    fence_seq_cst()  # SYNC parking
+    if load_acquire(words, _TAIL) - words[_HEAD] < words[_CAPACITY] // 4:
+        futex_wait(words, _SIGNAL, seen, timeout_ns, scratch)
+    store_relaxed(words, _PARKED, 0)
+    return load_acquire(words, _TAIL) != position

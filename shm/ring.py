@@ -258,7 +258,7 @@ def park(words: Words, position: int, timeout_ns: int, scratch: Words) -> bool:
 class RingWriter:
     """The engine's end of one ring. Its only writer; on a ring that is not fresh it goes on where it was left."""
 
-    __slots__ = ("_bell", "_generation", "_words", "fresh")
+    __slots__ = ("_bell", "_generation", "_recorder", "_words", "fresh")
 
     def __init__(
         self, words: Words, generation: int, venue: Venue = Venue.PROJECTX, *, bell: Words | None = None
@@ -270,12 +270,14 @@ class RingWriter:
         self._words = words
         self._generation = generation
         self._bell = bell
+        self._recorder: Words | None = None
         self.fresh = int(self._words[_TAIL]) == 0
         first = max(generation << layout.GENERATION_SHIFT, int(words[layout.FIRST_SEQUENCE]))
         resume(self._words, first, int(venue))
 
     def record(self, recorder: Words, symbol: str, made: int) -> None:
         """Give `recorder` all that is published from now on, and what a predecessor left; see tee.py."""
+        self._recorder = recorder  # its address is in our words: mapped for as long as anything is published here
         bind(self._words, recorder, symbol, self._generation, made)
 
     def push(self, payload: bytes) -> bool:

@@ -9,15 +9,15 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Final, NamedTuple
 
-from shm.errors import JournalDamaged
 from shm.journal import MAX_BLOCKS, Name, parse_name
-from shm.journal_entries import Entry, Lane, Loss, Piece, Span, span
+from shm.journal_entries import Dropped, Entry, Lane, Loss, Piece, Span
 
 from .disk import Disk
 from .gathering import Gathering
 from .health import Health, State
 from .losses import Losses
 from .open_file import DAY_NS, OpenFile, SyncFailed
+from .predecessor import Left, readable_span
 from .retention import Limits, expired
 
 RETAIN_NS: Final = 60_000_000_000
@@ -47,6 +47,7 @@ class Counts:
     written: int = 0
     lost: int = 0
     jumps: int = 0  # stretches that were missing in what came
+    doubles: int = 0  # what came and had been taken before: none of the above
     blocks: int = 0
     body_bytes: int = 0
     stored_bytes: int = 0
@@ -63,7 +64,11 @@ class Counts:
 class Recorder:
     """Writes the journal of one generation into a folder. No method raises OSError: see `health` and `counts`."""
 
-    def __init__(self, folder: Path, generation: int, options: Options, disk: Disk | None = None) -> None:
+    def __init__(
+        self, folder: Path, generation: int, options: Options, disk: Disk | None = None, left: Left | None = None
+    ) -> None:
+        """`left`: what a predecessor had written of this generation."""
+        left = left or Left()
         self.health = Health()
         self.counts = Counts()
         self._folder = folder
@@ -72,8 +77,9 @@ class Recorder:
         self._disk = disk or Disk()
         self._number = -1  # of the last file that was begun; -1 until the folder was looked at
         self._file: OpenFile | None = None
-        self._lanes: dict[int, Lane] = {}
-        self._through: dict[int, tuple[int, int]] = {}  # of a lane: position and sequence up to which it was taken
+        self._lanes = dict(left.lanes)
+        self._through = dict(left.through)
+        self._dropped = dict(left.dropped)
         self._gathered = Gathering()
         self._since_ns = 0  # when its first entry came
         self._losses = Losses()
@@ -88,12 +94,17 @@ class Recorder:
     def take(self, entries: Iterable[Entry], now: Moment) -> None:
         """Take entries over, in order. What they are views of is copied, or counted as lost, when this returns."""
         for entry in entries:
-            self.counts.taken += 1
             if isinstance(entry, Lane):
                 self._enter(entry, None, now)
                 self._name(entry)
+            elif isinstance(entry, Piece):
+                self._take_piece(entry, now)
+            elif isinstance(entry, Dropped) and entry.sequence <= self._dropped.get(entry.lane, 0):
+                self.counts.doubles += 1
             else:
-                self._enter(entry, self._ends(entry, now), now)
+                if isinstance(entry, Dropped):
+                    self._dropped[entry.lane] = entry.sequence
+                self._enter(entry, None, now)
 
     def tick(self, now: Moment) -> None:
         """What time asks for: a block that waited long enough, a sync, a try after a failure, old files deleted."""
@@ -114,27 +125,28 @@ class Recorder:
     def _name(self, lane: Lane) -> None:
         if self._lanes.get(lane.lane) != lane:
             self._lanes[lane.lane] = lane
-            self._through.pop(lane.lane, None)
+            self._through[lane.lane] = 0, 0
+            self._dropped.pop(lane.lane, None)
 
-    def _ends(self, entry: Entry, now: Moment) -> Span | None:
-        """A piece's first and last record; if it does not touch the piece before, what is missing is marked."""
-        if not isinstance(entry, Piece):
-            return None
-        try:
-            ends = span(entry.data)
-        except JournalDamaged:  # kept as it came: a reader is told, and nothing is better if it is thrown away
-            ends = None
-        position, sequence = self._through.get(entry.lane, (entry.begin, 0))
-        if entry.begin > position:
-            known = ends is not None and 0 < sequence + 1 < ends.first_sequence
+    def _take_piece(self, piece: Piece, now: Moment) -> None:
+        """What is new of it. If it does not touch the piece before, what is missing is marked."""
+        position, sequence = self._through.get(piece.lane, (piece.begin, 0))
+        if piece.begin < position:
+            self.counts.doubles += 1
+            if piece.end <= position:
+                return
+            piece = Piece(piece.lane, position, piece.end, piece.data[position - piece.begin :])
+        ends = readable_span(piece.data)
+        if piece.begin > position:
+            known = ends is not None and 0 < sequence < ends.first_sequence - 1
             missing = (sequence + 1, ends.first_sequence - 1) if known and ends is not None else (0, 0)
             self.counts.jumps += 1
-            self.counts.taken += 1
-            self._enter(Loss(entry.lane, position, entry.begin, *missing), None, now)
-        self._through[entry.lane] = entry.end, sequence if ends is None else ends.last_sequence
-        return ends
+            self._enter(Loss(piece.lane, position, piece.begin, *missing), None, now)
+        self._through[piece.lane] = piece.end, sequence if ends is None else ends.last_sequence
+        self._enter(piece, ends, now)
 
     def _enter(self, entry: Entry, ends: Span | None, now: Moment) -> None:
+        self.counts.taken += 1
         if not self._gathered.count:
             self._gathered = Gathering(self._lanes.values())
             self._since_ns = now.boot_ns

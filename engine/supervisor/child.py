@@ -131,3 +131,8 @@ def start_keeper(environ: Mapping[str, str]) -> Started:
     keeper = Started("engine.keeper", plain_environment(environ), subprocess.PIPE, subprocess.DEVNULL)
     os.setpriority(os.PRIO_PROCESS, keeper.pid, _KEEPER_NICENESS)
     return keeper
+
+
+def start_recorder(environ: Mapping[str, str]) -> Started:
+    """The recorder, likewise."""
+    return Started("engine.recorder", plain_environment(environ), subprocess.PIPE, subprocess.DEVNULL)

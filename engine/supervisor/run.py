@@ -25,7 +25,7 @@ from shm.segment import NoRoom
 from ..config import Settings, SymbolSettings
 from ..processes import WorkerProcess, processes_of
 from . import decide
-from .child import Child, Started, start_engine, start_keeper, start_simulator
+from .child import Child, Started, start_engine, start_keeper, start_recorder, start_simulator
 from .decide import Action, Park, Part, Phase, Role, Start, Stop, Tell, Why
 from .employment import job_line, worker_job
 from .errors import RefusedForGood
@@ -43,6 +43,7 @@ _log = logging.getLogger(__name__)
 
 ENGINE = "engine"
 KEEPER = "keeper"
+RECORDER = "recorder"
 SERVER = "fork server"
 SIMULATOR = "simulator"
 
@@ -178,6 +179,11 @@ class Supervisor:
         if part is Part.KEEPER:
             self._keeper_told = ()
             return start_keeper(self._environ)
+        if part is Part.RECORDER:
+            child = start_recorder(self._environ)
+            # Which instruments there are it sees in what comes: those of the start will do for a job.
+            child.say(job_line(self._settings, self._settings.symbols, self._memory.folder, self._memory.generation))
+            return child
         self._idle_engine = child = start_engine(self._environ)
         return child
 
@@ -444,6 +450,8 @@ class Supervisor:
             return self._memory.engine_beat()
         if role.part is Part.KEEPER:
             return self._memory.keeper_beat()
+        if role.part is Part.RECORDER:
+            return self._memory.recorder_beat()
         return self._server_packets if role.part is Part.SERVER else int(self._simulator_url is not None)
 
     def _publish(self) -> None:
@@ -460,8 +468,10 @@ class Supervisor:
         up = all(role.phase in (Phase.LIVES, Phase.PARKED) for role in self._roles.values())
         if up and self._idle_engine is None and not self._said_ready and not self._stopping:
             self._said_ready = True
-            # Only now: what it imports takes a second of a core, and no book waits for it.
+            # Only now: what they import takes a second of a core each, and no book waits for them.
             self._roles[KEEPER] = Role(KEEPER, Part.KEEPER)
+            if self._settings.journal.record:
+                self._roles[RECORDER] = Role(RECORDER, Part.RECORDER)
             self._report.say(
                 "ready",
                 name=self._settings.name,

@@ -325,6 +325,14 @@ def test_a_keepers_counters_and_wishes_are_shown(tmp_path: Path) -> None:
     assert _faults(segment) == ["9", "9, 9"]
 
 
+def test_a_recorders_counters_are_shown(tmp_path: Path) -> None:
+    segment = create(tmp_path / "recorder", Kind.RECORDER, layout.recorder_regions(), generation=1)
+    segment.array("words")[layout.RECORDING_WORDS.index("written") * layout.WORDS_A_LINE] = 4711
+    report = inspection.examine(inspection.open_segment(segment.path))
+    assert report.whole
+    assert re.search(r"written +4,711\n", inspection.render(report))
+
+
 def test_trading_hours_are_shown_or_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = hours.path_of(tmp_path, "MNQ")
     hours.write(path, rows_of(3))

@@ -54,6 +54,7 @@ def make_segments(name: str) -> Path:
         "engine": (Kind.ENGINE, layout.engine_regions()),
         "keeper": (Kind.KEEPER, layout.keeper_regions()),
         "keeper.ring": (Kind.RING, layout.ring_regions(layout.KEEPER_RING_BYTES)),
+        "recorder.ring": (Kind.RING, layout.ring_regions(1 << 20)),
     }
     for name, (kind, common_regions) in common.items():
         segment.create(here / name, kind, common_regions, generation=GENERATION).close()
