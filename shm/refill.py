@@ -118,7 +118,7 @@ def put_present(words: Words) -> bool:
     return True
 
 
-def words_of(recorded: bytes) -> Words:
+def words_of(recorded: bytes | memoryview) -> Words:
     """Recorded bytes as `refill` takes them: a view. ValueError unless they are whole words."""
     if len(recorded) % 8:
         raise ValueError(f"recorded bytes are whole words, and not {len(recorded)} bytes")
