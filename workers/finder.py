@@ -57,7 +57,7 @@ class Finder:
         raise NotRecorded(f"no record of {symbol} at or before that time is in {self._folder}")
 
     def _find(self, files: list[Path], file: JournalFile, symbol: str, time_ns: int, by: By) -> Found | None:
-        if by == By.RECEIVE and all(block.first_wall_ns > time_ns for block in file.blocks):
+        if by == By.RECEIVE and all(block.first_wall_ns > time_ns for block in file.blocks if block.last_wall_ns):
             return None
         intervals = self._ways(files, file, symbol).intervals
         for i in reversed(range(len(intervals))):

@@ -10,7 +10,7 @@ import logging
 import os
 import signal
 import sys
-import threading
+import time
 from pathlib import Path
 from typing import Any, Final
 
@@ -30,26 +30,45 @@ _LOWEST_PRIORITY: Final = 19
 _log = logging.getLogger("historian")
 
 
-def turn(folder: Path) -> int:
-    """Make what is missing in a journal's folder, and delete what belongs to nothing; how many files were done.
+class Historian:
+    """One journal's folder, looked at turn by turn."""
 
-    All but the last are closed for good, and so is the last if it has its end. OSError passes.
-    """
-    sweep(folder)
-    files = journal_files(folder)
-    done = 0
-    for number, path in enumerate(files):
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._settled: set[tuple[str, int]] = set()  # names and sizes of files that need nothing more
+
+    def turn(self) -> int:
+        """Make what is missing, and delete what belongs to nothing; how many files were done. OSError passes."""
+        sweep(self._folder)
+        files = journal_files(self._folder)
+        there = set()
+        done = 0
+        for number, path in enumerate(files):
+            try:
+                key = path.name, path.stat().st_size
+                there.add(key)
+                if key not in self._settled:
+                    done += self._settle(path, files[:number], is_last=number + 1 == len(files))
+            except FileNotFoundError:  # too old, and deleted since
+                continue
+        self._settled &= there
+        return done
+
+    def _settle(self, path: Path, before: list[Path], *, is_last: bool) -> bool:
+        """All but the last file are closed for good, and so is that if it has its end. True if something was made."""
+        key = path.name, path.stat().st_size
         try:
             with JournalFile(path) as file:
-                is_closed = file.finished or number + 1 < len(files)
-                if is_closed and waypoints.read_all(path, file.bytes) is None:
-                    waypoints.write(path, file.bytes, survey(file, files[:number]))
-                    done += 1
-        except FileNotFoundError:  # too old, and deleted since
-            continue
+                if is_last and not file.finished:
+                    return False
+                is_made = waypoints.read_all(path, file.bytes) is None
+                if is_made:
+                    waypoints.write(path, file.bytes, survey(file, before))
         except (LayoutError, OverflowError) as error:
             _log.error("no waypoints for %s: %s", path.name, error)
-    return done
+            is_made = False
+        self._settled.add(key)
+        return is_made
 
 
 def survey(file: JournalFile, before: list[Path]) -> dict[str, Ways]:
@@ -95,13 +114,13 @@ def main() -> int:
         _log.error("%s: the historian does not run without its supervisor", error.strerror)
         return 1
     os.nice(_LOWEST_PRIORITY)
-    rest = threading.Event()
+    historian = Historian(Path(job["journal"]))
     while True:
         try:
-            turn(Path(job["journal"]))
+            historian.turn()
         except OSError as error:
             _log.error("the journal cannot be worked on: %s", error)
-        rest.wait(TURN_S)
+        time.sleep(TURN_S)
 
 
 if __name__ == "__main__":
