@@ -9,6 +9,7 @@ passages are made here, and a few of them kept.
 """
 
 from collections import OrderedDict
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -45,20 +46,27 @@ class Finder:
         Raises NotRecorded if there is none, JournalDamaged if it may lie in a damaged file; OSError passes.
         """
         files = journal_files(self._folder)
-        for number in reversed(range(len(files))):
+        end = len(files)
+        while by == By.RECEIVE and end > 1 and _begins_after(files[end - 2], time_ns):
+            end -= 1  # and the file after is looked at: that records before it are missing shows there
+        for number in reversed(range(end)):
             try:
-                file = JournalFile(files[number])
+                with JournalFile(files[number]) as file:
+                    found = self._find(files[: number + 1], file, symbol, time_ns, by)
             except FileNotFoundError:  # too old, and deleted since
                 break
-            with file:
-                found = self._find(files[: number + 1], file, symbol, time_ns, by)
-            if found is not None:
-                return found
+            except JournalDamaged:
+                if by == By.RECEIVE and _begins_after(files[number], time_ns):
+                    continue
+                raise
+            if found is None:
+                continue
+            if number > 0 and _begins_after(files[number], found.wall_ns):  # all that is known is that some is missing
+                self._require_whole(files[:number], symbol)
+            return found
         raise NotRecorded(f"no record of {symbol} at or before that time is in {self._folder}")
 
     def _find(self, files: list[Path], file: JournalFile, symbol: str, time_ns: int, by: By) -> Found | None:
-        if by == By.RECEIVE and all(block.first_wall_ns > time_ns for block in file.blocks if block.last_wall_ns):
-            return None
         intervals = self._ways(files, file, symbol).intervals
         for i in reversed(range(len(intervals))):
             interval = intervals[i]
@@ -66,6 +74,11 @@ class Finder:
                 following = intervals[i + 1] if i + 1 < len(intervals) else None
                 return _run(file, symbol, interval, following, time_ns, by)
         return None
+
+    def _require_whole(self, files: list[Path], symbol: str) -> None:
+        """Raise JournalDamaged if what is missing may lie in the last of the files."""
+        with suppress(FileNotFoundError), JournalFile(files[-1]) as file:
+            self._ways(files, file, symbol)
 
     def _ways(self, files: list[Path], file: JournalFile, symbol: str) -> Ways:
         """Of `file`, the last one of `files`."""
@@ -117,6 +130,17 @@ class Finder:
         self._passages.move_to_end((file.path.name, symbol))
         while len(self._passages) > MAX_PASSAGES:
             self._passages.popitem(last=False)
+
+
+def _begins_after(path: Path, time_ns: int) -> bool:
+    """Whether all that it has was received after that time; False if it is damaged, because nobody knows."""
+    try:
+        with JournalFile(path) as file:
+            return all(block.first_wall_ns > time_ns for block in file.blocks if block.last_wall_ns)
+    except JournalDamaged:
+        return False
+    except FileNotFoundError:
+        return True
 
 
 def _run(file: JournalFile, symbol: str, interval: Interval, following: Interval | None, time_ns: int, by: By) -> Found:

@@ -15,7 +15,7 @@ from .rerun import Checkpoint, Rerun
 
 LEVELS: Final = 64  # that a cell shows: here nobody looks at cells
 MAX_DEPTH: Final = 1 << 13  # levels a side that the past knows, whatever its worker kept
-MAX_RECORDS: Final = 1 << 14
+MAX_RECORDS: Final = 1 << 13
 MAX_NS: Final = 30_000_000_000
 
 
