@@ -14,7 +14,7 @@ The key of a time bar is its start. Bars by count have start and row number: two
 import functools
 import warnings
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -25,13 +25,13 @@ import polars as pl
 from .errors import LayoutError
 from .frame_cache import FrameCache
 from .layout import BAR, BarFlag
+from .moments import nanoseconds
 from .sealed import LIVE, Listing, Sealed, listing
 from .session_frame import with_rth
 from .timeframe import Timeframe, parse
 from .values import Scale
 
 START: Final = pl.Datetime("ns", "UTC")
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _VOLUMES: Final = ("volume", "buy_volume", "sell_volume")
 _WHOLE: Final = Scale(0, 1, 0, 1)
 _FIRST_NS, _LAST_NS = -(1 << 63), (1 << 63) - 1
@@ -176,7 +176,10 @@ def scan(
 
 def bounds(start: datetime | int | None, end: datetime | int | None) -> tuple[int, int]:
     """A stretch of time as `scan` takes it, in nanoseconds since 1970."""
-    return _nanoseconds(start, _FIRST_NS), _nanoseconds(end, _LAST_NS)
+    return (
+        _FIRST_NS if start is None else nanoseconds(start),
+        _LAST_NS if end is None else nanoseconds(end),
+    )
 
 
 def warn_of(found: Listing, stacklevel: int) -> None:
@@ -236,15 +239,6 @@ def plan(
     if not parts:
         return pl.LazyFrame(schema=schema(whole))
     return parts[0] if len(parts) == 1 else pl.concat(parts)
-
-
-def _nanoseconds(moment: datetime | int | None, absent: int) -> int:
-    if moment is None:
-        return absent
-    if not isinstance(moment, datetime):
-        return int(moment)  # numpy's integers too, which are what rows have
-    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-    return (aware - _EPOCH) // timedelta(microseconds=1) * 1000
 
 
 def _pieces(files: Sequence[Sealed], wanted: _Wanted) -> Iterator[_Piece]:

@@ -6,6 +6,7 @@ ShardbookError
 ├── UnknownTimeframe  the instrument has no bars of that timeframe
 ├── NoHours         no regular trading hours are stored with the bars
 ├── NoAccount       an engine is there, but it views no account
+├── NotRecorded     the journal does not say what the book was at that time
 ├── Stale           the data is not live, and live data was asked for
 ├── Overrun         the writer lapped what was being read: read it again
 ├── WriterGone      the engine that was attached to has ended
@@ -36,6 +37,10 @@ class NoHours(ShardbookError, LookupError):
 
 class NoAccount(ShardbookError, LookupError):
     """The engine runs without `account = true`; the message says where to set it."""
+
+
+class NotRecorded(ShardbookError, LookupError):
+    """The journal does not say what the book was at the time that was asked for; the message says why."""
 
 
 class Stale(ShardbookError):

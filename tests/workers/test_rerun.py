@@ -103,3 +103,36 @@ def test_foreign_bytes_are_refused_after_what_is_good(seed: int) -> None:
     with pytest.raises(LayoutError, match="no records"):
         rerun.take(words_of(b"".join(pieces) + b"\xee" * 80))
     assert same((rerun.memory.state, rerun.memory.levels), states[-1])
+
+
+def test_a_trace_says_the_stamps_after_each_record_and_stops_where_it_is_told(seed: int) -> None:
+    _, pieces, _ = run(np.random.default_rng(seed), 120)
+    recorded = words_of(b"".join(pieces))
+    seen = [
+        (int(m.state["wall_ns"][0]), int(m.state["venue_ns"][0]), int(m.state["sequence"][0]))
+        for m in Rerun(8, 64).step(recorded)
+    ]
+    whole = Rerun(8, 64)
+    assert [tuple(row) for row in whole.trace(recorded).tolist()] == [each[:2] for each in seen]
+    assert whole.is_between_messages
+    for most in np.random.default_rng(seed).integers(1, len(seen), size=10).tolist():
+        part = Rerun(8, 64)
+        assert len(part.trace(recorded, most)) == most
+        assert part.memory.state["sequence"][0] == seen[most - 1][2]
+
+
+def test_what_is_missing_leaves_the_book_unknown_until_the_next_snapshot(seed: int) -> None:
+    rig, pieces, states = run(np.random.default_rng(seed), 60)
+    rerun = Rerun(8, 64)
+    rerun.take(words_of(b"".join(pieces)))
+    wall_ns = int(rerun.memory.state["wall_ns"][0])
+    assert rerun.lose().tolist() == [[wall_ns + 1, int(rerun.memory.state["venue_ns"][0])]]
+    state = rerun.memory.state[0]
+    assert (state["synced"], state["cause"], state["state"]) == (0, Reason.DROPPED, layout.State.STALE)
+    assert state["dropped"] == states[-1][0]["dropped"][0]
+    rig.engine.clock()  # it has a sequence, and is among what is missing
+    rig.send(snapshot(n=100))
+    before = int(rig.ring.array("words")[layout.TAIL])
+    rig.drain()
+    rerun.take(words_of(recorded(rig.ring.array("words"), before, int(rig.ring.array("words")[layout.TAIL]))))
+    assert rerun.memory.state["synced"][0] == 1
