@@ -1,6 +1,8 @@
 """How the commands take their arguments: argparse, but what is wrong is said in one sentence."""
 
 import argparse
+import math
+from collections.abc import Callable
 from typing import NoReturn
 
 WRONG_USE = 2
@@ -16,3 +18,27 @@ class Arguments(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Say it and end with status 2."""
         self.exit(WRONG_USE, f"{self.prog}: {message} ({self.prog} --help says more)\n")
+
+
+def number_reader(what: str, low: float, high: float) -> Callable[[str], float]:
+    """A reader of numbers from `low`, 0 itself left out, to `high`."""
+
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not (low <= value <= high and value > 0):
+            limits = f"{low:g} to {high:,.0f}" if low else f"above 0, at most {high:,.0f}"
+            raise argparse.ArgumentTypeError(f"{text} is not {what}: {limits}")
+        return value
+
+    return read
+
+
+def list_of_symbols(text: str) -> list[str]:
+    """The names between commas."""
+    symbols = [part.strip() for part in text.split(",")]
+    if not all(symbols):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list such as MNQ,MES")
+    return symbols
