@@ -16,8 +16,8 @@ COMMAND = "shardbook"
 VERBS = {
     "launch": ("engine.launch", "start the whole engine, by default on the built-in exchange simulator"),
     "inspect": ("engine.inspection", "print what is in shared-memory segments, and whether they are whole"),
-    "replay": ("engine.replay", "play a journal: books, trades and bars as they were"),
     "history": ("engine.history_command", "fetch the venue's bars of an instrument into a file"),
+    "replay": ("engine.replay", "play a journal: books, trades and bars as they were"),
 }
 
 

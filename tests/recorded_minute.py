@@ -53,8 +53,8 @@ class _Instrument:
         elif what == 4:
             self._writer.push(quote(self.contract, lastPrice=price).encode())
         else:
-            rows = [self._level() for _ in range(int(rng.integers(1, 9)))]
-            self._writer.push(depth(rows, at, self.contract).encode())
+            levels = [self._level() for _ in range(int(rng.integers(1, 9)))]
+            self._writer.push(depth(levels, at, self.contract).encode())
 
     def _level(self) -> tuple[int, float, int]:
         """Type, price and size of an ask above 21,000, or of a bid below."""
