@@ -8,6 +8,7 @@ is its own: bars of a replay are never put among those of the days that are play
 import argparse
 import os
 import sys
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -70,18 +71,35 @@ def _own_data(data: Path | None, temporary: Path, places: list[Path], content: C
     return folder
 
 
+class Notices(Screen):
+    """What is said of an engine, and with it that all is played, which a short journal is before the engine is up.
+
+    Not to be entered: the bar is drawn in its place, and what is said goes above that.
+    """
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console, quiet=True)
+        self.is_played = False
+
+    def say(self, event: Mapping[str, Any]) -> None:
+        """One event of the supervisor's."""
+        match event:
+            case {"event": "said", "line": {"event": "played"}}:
+                self.is_played = True
+        super().say(event)
+
+
 class Replay:
     """A running replay, watched until it is to end."""
 
     def __init__(
-        self, engine: Supervised, ready: dict[str, Any], settings: Settings, content: Content, screen: Screen
+        self, engine: Supervised, ready: dict[str, Any], settings: Settings, content: Content, notices: Notices
     ) -> None:
         here = registry.generation_folder(Path(ready["folder"]), ready["generation"])
         self._engine = engine
-        self._screen = screen
+        self._notices = notices
         self._folder = Path(ready["folder"])
         self._content = content
-        self._is_played = False
         self.ended = [Ended(here, each) for each in settings.symbols]
 
     def watch(self, options: argparse.Namespace, ending: Ending, console: Console) -> None:
@@ -94,21 +112,18 @@ class Replay:
         columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %")
         with Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as progress:
             task = progress.add_task("playing", total=max(1, last_ns - first_ns))
-            while not ending.wanted and not (options.digest and self._is_played and self._all_follow()):
+            while not ending.wanted and not (options.digest and self._notices.is_played and self._all_follow()):
                 self._listen()
                 reached_ns = min(each.wall_ns for each in self.ended)
                 progress.update(task, completed=max(0, min(reached_ns, last_ns) - first_ns))
-                if self._is_played:
+                if self._notices.is_played:
                     progress.update(task, description="played")
 
     def _listen(self) -> None:
         for event in self._engine.events(POLL_S):
-            self._screen.say(event)
-            match event:
-                case {"event": "said", "line": {"event": "played"}}:
-                    self._is_played = True
-                case {"event": "failed", "message": message}:
-                    raise Failed(message)
+            self._notices.say(event)
+            if event["event"] == "failed":
+                raise Failed(event["message"])
         if not self._engine.running:
             raise EngineEnded("the engine ended by itself; the end of its log is above")
 
@@ -133,19 +148,19 @@ def run(options: argparse.Namespace, settings: Settings, content: Content, endin
         "launch_pid": os.getpid(),
     }
     console = Console(stderr=True)
-    screen = Screen(console, quiet=True)  # not entered: the bar is drawn in its place, and words go above that
+    notices = Notices(console)
     engine = Supervised(job, None, plain_environment(os.environ), log)
     try:
-        ready = wait_until_ready(engine, ending, screen)
+        ready = wait_until_ready(engine, ending, notices)
         if ready is None:
             return ""
-        playing = Replay(engine, ready, settings, content, screen)
+        playing = Replay(engine, ready, settings, content, notices)
         playing.watch(options, ending, console)
     except ShardbookError as error:
         raise Failed(str(error)) from None
     finally:
         for event in engine.stop():
-            screen.say(event)
+            notices.say(event)
     return digest(playing.ended, settings.data_folder) if options.digest and not ending.wanted else ""
 
 

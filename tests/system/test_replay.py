@@ -23,6 +23,8 @@ from tests.recorded_minute import GENERATION, SYMBOLS, bytes_of
 from tests.waiting import wait_for
 from workers.rerun import Rerun
 
+pytestmark = pytest.mark.timeout(600)  # several engines, one after the other
+
 TOP = Path(__file__).resolve().parents[2]
 LIMIT_S = 180.0
 MILLISECONDS = 8000
