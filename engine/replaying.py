@@ -57,18 +57,21 @@ def _as_recorded(settings: config.SymbolSettings, content: Content) -> config.Sy
     return replace(settings, ring_mib=max(settings.ring_mib, *capacities), history_bars=0)
 
 
-def _own_data(data: Path | None, temporary: Path, places: list[Path], content: Content) -> Path:
-    """A data folder that is nobody's yet. Raises ConfigError; OSError passes."""
+def _data_folder(data: Path | None, temporary: Path, files: list[Path]) -> Path:
+    """A data folder that is nobody's yet, and need not exist. Raises ConfigError; OSError passes."""
     folder = data.absolute() if data else temporary / "data"
-    if any(folder.resolve() in (place.resolve(), *place.resolve().parents) for place in places):
+    if any(folder.resolve() in file.resolve().parents for file in files):
         raise ConfigError(f"--data {data}: the journal lies in it: name an empty folder")
     if folder.is_dir() and any(folder.iterdir()):
         raise ConfigError(f"--data {data}: is not empty, and bars of a replay are not put among others: name another")
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    # The worker's file of bars holds recorded sequences, which may not be of a generation that is still to come.
-    newest = max((lane.generation for lane in content.lanes), default=1)
-    (folder / FILE_NAME).write_text(f"{newest}\n")
     return folder
+
+
+def _begin(folder: Path, content: Content) -> None:
+    """Make the data folder, one in which all that was recorded is of generations before: a file of bars holds recorded
+    sequences, and its worker takes none for whole that is of a generation still to come."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (folder / FILE_NAME).write_text(f"{max(lane.generation for lane in content.lanes)}\n")
 
 
 class Notices(Screen):
@@ -171,8 +174,8 @@ def replay(options: argparse.Namespace, command: str) -> int:
         try:
             files = files_of(options.places)
             content = survey(files)
-            data = _own_data(options.data, temporary, files, content)
-            settings = _settings(options, content, data)
+            settings = _settings(options, content, _data_folder(options.data, temporary, files))
+            _begin(settings.data_folder, content)
         except (ConfigError, LayoutError) as error:
             complain(command, str(error))
             return WRONG_USE if isinstance(error, ConfigError) else 1

@@ -59,6 +59,11 @@ def test_an_instrument_that_the_journal_has_not_is_refused(journal: Path, capsys
     assert "the journal has MES, MNQ" in said
 
 
+def test_what_is_refused_leaves_nothing(journal: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert refused([str(journal), "--symbols", "ES", "--data", str(tmp_path / "data")], capsys)[0] == 2
+    assert not (tmp_path / "data").exists()
+
+
 def test_bars_go_into_no_folder_that_has_something(
     journal: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
