@@ -38,6 +38,7 @@ SHIPPED_SYMBOLS: Final = Path(__file__).resolve().parent.parent / "workers" / "s
 USER_VARIABLE: Final = "PROJECT_X_USERNAME"
 KEY_VARIABLE: Final = "PROJECT_X_API_KEY"
 FRONT: Final = "front"
+REPLAY: Final = "replay"
 ANY_CPU: Final = -1
 TIMEFRAMES: Final = ("1s", "1m", "5m", "1h", "1d")
 EMPTY_BARS: Final = ("none", "flat", "marked")
@@ -242,7 +243,8 @@ class SymbolSettings:
 class VenueSettings:
     """[venue]: who is spoken with, and where. The simulator's addresses are known only once it runs."""
 
-    name: str = text("simulator", '"simulator" or "projectx"', lambda value: value in ("simulator", "projectx"))
+    # "replay" is no venue: scripts/replay says so to those who then play a journal
+    name: str = text("simulator", '"simulator" or "projectx"', lambda value: value in ("simulator", "projectx", REPLAY))
     api_url: str = address("an https:// address (http:// only on this machine)", _is_api_url)
     market_hub_url: str = address("an https:// or wss:// address (http:// or ws:// only on this machine)", _is_hub_url)
     user_name: str = text(
@@ -566,6 +568,8 @@ def _venue(given: VenueSettings, name: str | None, source: str) -> VenueSettings
                     ' leave it out, or set venue.name to "projectx"'
                 )
         return given
+    if given.name == REPLAY:
+        return VenueSettings(name=REPLAY)
     needed = ("market_hub_url", "user_hub_url") if given.account else ("market_hub_url",)
     if given.api_url not in ("", PROJECTX.api_url):
         for key in needed:

@@ -7,31 +7,20 @@ import re
 import subprocess
 import sys
 from collections.abc import Sequence
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from .arguments import WRONG_USE, Arguments
+from .arguments import WRONG_USE, Arguments, utc_time
 from .entry import complain, early, refusal
 from .supervised import TOP
 from .supervisor.child import plain_environment
 
 SCRIPT = "scripts/export"
 ENDED = 130  # as shells say of a command that Ctrl-C ended
-_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _SYMBOL = re.compile(r"[A-Z0-9][A-Z0-9._-]{0,31}")
-
-
-def _time(text: str) -> int:
-    try:
-        moment = datetime.fromisoformat(text)
-    except ValueError:
-        raise argparse.ArgumentTypeError(f"{text} is no time: write 2026-11-22T14:30, in UTC") from None
-    aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return (aware - _EPOCH) // timedelta(microseconds=1) * 1000
 
 
 def _symbol(text: str) -> str:
@@ -53,8 +42,10 @@ def parser(command: str) -> Arguments:
     made.add_argument("--symbol", type=_symbol, required=True, metavar="SYMBOL", help="as MNQ")
     made.add_argument("--format", choices=("parquet", "hftbacktest"), default="parquet", help="(default: parquet)")
     made.add_argument("--out", type=Path, required=True, metavar="DIR", help="the folder for the files; it must exist")
-    made.add_argument("--from", dest="start", type=_time, metavar="TIME", help="received then or later, ISO 8601, UTC")
-    made.add_argument("--to", dest="end", type=_time, metavar="TIME", help="received before then")
+    made.add_argument(
+        "--from", dest="start", type=utc_time, metavar="TIME", help="received then or later, ISO 8601, UTC"
+    )
+    made.add_argument("--to", dest="end", type=utc_time, metavar="TIME", help="received before then")
     return made
 
 

@@ -260,20 +260,27 @@ def _ring_checks(segment: Segment) -> list[Check]:
         return checks
     data = words[layout.DATA_WORD : layout.DATA_WORD + capacity // 8].copy()
     kept_from = int(words[layout.HEAD])  # what was released while it was copied may have been written over
-    count, fault = _walk(data, min(kept_from, tail), tail, segment.generation)
+    first = segment.generation << layout.GENERATION_SHIFT
+    is_replay = int(words[layout.NEXT_SEQUENCE]) < first  # it has the sequences that were recorded
+    count, fault = _walk(data, min(kept_from, tail), tail, 0 if is_replay else first)
     return [*checks, Check(f"records between head and tail: {count:,}", fault)]
 
 
-def _walk(data: npt.NDArray[np.int64], position: int, tail: int, generation: int) -> tuple[int, str]:
-    """How many whole records lie in a ring's data words from `position` to `tail`, and what ends the walk early."""
+def _walk(data: npt.NDArray[np.int64], position: int, tail: int, least: int) -> tuple[int, str]:
+    """How many whole records lie in a ring's data words from `position` to `tail`, and what ends the walk early.
+
+    `least`: no sequence is below it.
+    """
     capacity = len(data) * 8
-    count, last, last_kind = 0, (generation << layout.GENERATION_SHIFT) - 1, 0
+    count, last, last_kind = 0, least - 1, 0
     while position < tail:
         place = position % capacity
         first = int(data[place // 8])
         kind, size = (first >> 32) & 0xFFFFFFFF, first & 0xFFFFFFFF
         if kind == Record.PAD:
             step = size
+        elif kind == Record.PRESENT:
+            step, count = layout.RECORD_BYTES + 8, count + 1  # it has no sequence of its own
         elif kind in tuple(Record):
             step = layout.RECORD_BYTES + ((size + 8) & ~7)
             sequence = int(data[place // 8 + 1])

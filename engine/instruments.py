@@ -19,6 +19,7 @@ from .config import FRONT, SymbolSettings
 from .feeds.gateway import Contract, Gateway
 from .feeds.market import Feed
 from .http import VenueError, VenueRefusal
+from .rings import map_ring
 from .router import Lane
 
 _log = logging.getLogger(__name__)
@@ -35,19 +36,11 @@ class Opened:
 
         Raises LayoutError, FileNotFoundError.
         """
-        path = here / f"{settings.symbol}.ring"
-        ring = segment.attach(path, Kind.RING, writable=True, generation=generation, symbol=settings.symbol)
-        self._segments = [ring]
-        bell = None
-        if settings.process:
-            path = here / f"{settings.process}.bell"
-            self._segments.append(segment.attach(path, Kind.BELL, writable=True, generation=generation))
-            bell = self._segments[1].array("words")
-        for each in self._segments:
-            each.claim()
-        self.ring = RingWriter(ring.array("words"), generation, bell=bell)
+        mapped = map_ring(here, generation, settings)
+        self._segments = mapped.segments
+        self.ring = RingWriter(mapped.words, generation, bell=mapped.bell)
         if recorder is not None:
-            self.ring.record(recorder, settings.symbol, ring.made)
+            self.ring.record(recorder, settings.symbol, mapped.segments[0].made)
         self.lane = Lane(settings, self.ring)
 
     def close(self) -> None:

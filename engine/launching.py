@@ -72,6 +72,8 @@ def _settings(options: argparse.Namespace, default_data: Path | None) -> Setting
         data_dir=options.data.absolute() if options.data else default_data,
         venue=options.venue,
     )
+    if settings.venue.name == config.REPLAY:
+        raise ConfigError(f"{options.config}: venue.name is 'replay': a journal is played with scripts/replay")
     if settings.venue.name != "simulator" and (given := _of_the_simulator(options)):
         raise ConfigError(
             f"{given} is about the simulator, but the venue is {settings.venue.name}: leave out the one or the other"

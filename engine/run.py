@@ -82,13 +82,12 @@ def wait_until_ready(engine: Supervised, ending: Ending, screen: Screen) -> dict
     began_s = time.monotonic()
     compiling = noted = False
     untold: list[dict[str, Any]] = []  # a start that fails is told by its sentence alone
+    ready: dict[str, Any] | None = None
     while not ending.wanted:
         for event in engine.events(0.1):
             match event:
                 case {"event": "ready"}:
-                    for each in untold:
-                        screen.say(each)
-                    return event
+                    ready = event
                 case {"event": "failed"}:
                     raise _failure(event)
                 case {"event": "compiling"}:
@@ -97,6 +96,10 @@ def wait_until_ready(engine: Supervised, ending: Ending, screen: Screen) -> dict
                     compiling = False
                 case _:
                     untold.append(event)
+        if ready is not None:
+            for each in untold:
+                screen.say(each)
+            return ready
         if compiling and not noted and time.monotonic() - began_s > COMPILING_S:
             screen.note(COMPILING)
             noted = True

@@ -15,10 +15,13 @@ import numpy as np
 from . import layout
 from .atomics import copy_bytes
 from .compiled import kernel
-from .layout import Record, Source, Words
+from .layout import Reason, Record, Source, Words
 from .records import PENDING, UNPUBLISHED, place, put_head, record_bytes
 
 FOREIGN: Final = -1
+SEQUENCE_WORD: Final = 1  # of a record's header, as the next two
+WALL_WORD: Final = 3
+_CHUNK_WORD: Final = 4
 
 _HEADER_BYTES: Final = layout.RECORD_BYTES
 _PAD: Final = int(Record.PAD)
@@ -29,6 +32,7 @@ _GAP: Final = int(Record.GAP)
 _CONFIG: Final = int(Record.CONFIG)
 _SESSIONS: Final = int(Record.SESSIONS)
 _PRESENT: Final = int(Record.PRESENT)
+_GAP_REASON: Final = layout.GAP.fields["reason"][1] // 8  # type: ignore[index]
 _GAP_DROPPED: Final = layout.GAP.fields["dropped"][1] // 8  # type: ignore[index]
 _CONFIG_SOURCE: Final = layout.CONFIG.fields["source"][1] // 8  # type: ignore[index]
 _GAP_BYTES: Final = layout.GAP.itemsize
@@ -108,6 +112,25 @@ def refill(words: Words, recorded: Words, at: int, end: int) -> int:
 
 
 @kernel
+def first_from(recorded: Words, at: int, end: int, column: int, least: int) -> int:
+    """The word of the first record between `at` and `end` whose header has `least` or more in word `column`.
+
+    `end` if there is none, FOREIGN where no record of ours lies.
+    """
+    while at < end:
+        size = recorded[at] & 0xFFFFFFFF
+        step = size >> 3
+        if recorded[at] >> 32 & 0xFFFFFFFF != _PAD:
+            step = record_bytes(size) >> 3
+            if step <= end - at and recorded[at + column] >= least:
+                return at
+        if step < 1 or step > end - at:
+            return FOREIGN
+        at += step
+    return at
+
+
+@kernel
 def put_present(words: Words) -> bool:
     """A PRESENT record, stamped with both clocks; it takes no sequence. False: no room, and it is left out."""
     tail = place(words, record_bytes(0), 0)
@@ -123,3 +146,33 @@ def words_of(recorded: bytes | memoryview) -> Words:
     if len(recorded) % 8:
         raise ValueError(f"recorded bytes are whole words, and not {len(recorded)} bytes")
     return np.frombuffer(recorded, layout.WORDS)
+
+
+def gap_before(words: Words, recorded: Words, at: int) -> Words:
+    """A gap record to go in before the record at word `at`, where records are missing that nobody can put in.
+
+    It has the sequence before that one's, which is a missing one, so that where it went in once it is left out, as any
+    record is; of a message whose first chunks are missing that of the message, so that the others are left out.
+    """
+    head = recorded[at : at + _HEADER_BYTES // 8]
+    is_rest = head[0] >> 32 == _CHUNK and head[_CHUNK_WORD] & 0xFFFF > 0
+    made = np.zeros(record_bytes(_GAP_BYTES) // 8, layout.WORDS)
+    made[: len(head)] = head
+    made[0] = _GAP << 32 | _GAP_BYTES
+    made[SEQUENCE_WORD] -= 0 if is_rest else 1
+    made[_CHUNK_WORD] = head[_CHUNK_WORD] >> 32 << 32 | 1 << 16
+    payload = made[len(head) :]
+    payload[_GAP_REASON] = int(Reason.DROPPED)
+    payload[_GAP_DROPPED] = words[_DROPPED]
+    return made
+
+
+def take_back(words: Words) -> None:
+    """Before a successor goes on: drops that its predecessor took from a gap record and did not publish come again.
+
+    An engine would owe a gap record for them; here the recorded one is put in once more.
+    """
+    for slot in (layout.COMMIT, layout.COMMIT + layout.WORDS_A_LINE):
+        if words[slot] == words[layout.TAIL]:
+            words[_DROPPED] = words[slot + 3]
+            return

@@ -118,6 +118,11 @@ def start_engine(environ: Mapping[str, str]) -> Started:
     return Started("engine", engine_environment(environ), subprocess.PIPE, subprocess.PIPE)
 
 
+def start_player(environ: Mapping[str, str]) -> Started:
+    """The player of a journal, in the engine's place: it waits for its job as that does, and has no secret."""
+    return Started("engine.replayer", plain_environment(environ), subprocess.PIPE, subprocess.PIPE)
+
+
 def start_simulator(environ: Mapping[str, str]) -> Started:
     """The simulator, which waits for its job and answers with its address."""
     return Started("engine.simulator", plain_environment(environ), subprocess.PIPE, subprocess.PIPE)

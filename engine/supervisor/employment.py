@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 
@@ -10,15 +11,22 @@ from ..processes import WorkerProcess
 from .decide import Begun
 
 
-def job_line(settings: Settings, symbols: tuple[SymbolSettings, ...], folder: Path, generation: int) -> bytes:
-    """The line that engine and keeper begin with; `symbols`: the instruments that there are now."""
-    job = {
+def job_line(
+    settings: Settings,
+    symbols: tuple[SymbolSettings, ...],
+    folder: Path,
+    generation: int,
+    replay: Mapping[str, object] | None = None,
+) -> bytes:
+    """The line that engine and keeper begin with; `symbols`: the instruments that there are now. `replay`: what a
+    player in the engine's place plays."""
+    job: dict[str, object] = {
         "settings": replace(settings, symbols=symbols).to_json(),
         "generation": generation,
         "folder": str(folder),
         "supervisor_pid": os.getpid(),
     }
-    return json.dumps(job).encode() + b"\n"
+    return json.dumps(job if replay is None else job | {"replay": replay}).encode() + b"\n"
 
 
 def worker_job(

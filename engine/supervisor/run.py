@@ -25,7 +25,7 @@ from shm.segment import NoRoom
 from ..config import Settings, SymbolSettings
 from ..processes import WorkerProcess, processes_of
 from . import decide
-from .child import Child, Started, start_engine, start_keeper, start_recorder, start_simulator
+from .child import Child, Started, start_engine, start_keeper, start_player, start_recorder, start_simulator
 from .decide import Action, Park, Part, Phase, Role, Start, Stop, Tell, Why
 from .employment import job_line, worker_job
 from .errors import RefusedForGood
@@ -56,6 +56,7 @@ class Supervisor:
     def __init__(self, job: Job, memory: Memory, report: Report, signals: Signals, environ: Mapping[str, str]) -> None:
         self._settings = job.settings
         self._simulator = job.simulator
+        self._replay = job.replay
         self._memory = memory
         self._report = report
         self._signals = signals
@@ -184,7 +185,8 @@ class Supervisor:
             # Which instruments there are it sees in what comes: those of the start will do for a job.
             child.say(job_line(self._settings, self._settings.symbols, self._memory.folder, self._memory.generation))
             return child
-        self._idle_engine = child = start_engine(self._environ)
+        start = start_engine if self._replay is None else start_player
+        self._idle_engine = child = start(self._environ)
         return child
 
     def _adopt(self, name: str, child: Child) -> None:
@@ -208,7 +210,8 @@ class Supervisor:
             return  # the only instrument is just made anew
         self._idle_engine = None
         self._engine_takes = True
-        engine.say(job_line(self._engine_settings(), symbols, self._memory.folder, self._memory.generation))
+        where = self._memory.folder, self._memory.generation
+        engine.say(job_line(self._engine_settings(), symbols, *where, self._replay))
 
     def _tell_keeper(self) -> None:
         """Its job, and the whole of it again when instruments came, went or changed.
@@ -231,7 +234,7 @@ class Supervisor:
     def _worker_job(self, role: Role) -> dict[str, object]:
         process = self._started[role.name]
         where = self._settings.data_folder, self._memory.folder, self._memory.generation
-        return worker_job(process, role.quarantine, *where, replay=self._settings.venue.name == "replay")
+        return worker_job(process, role.quarantine, *where, replay=self._replay is not None)
 
     # ── instruments that come and go ──────────────────────────────────────────────────────────────────────
 

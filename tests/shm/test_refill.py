@@ -7,7 +7,18 @@ import pytest
 
 from shm import layout
 from shm.layout import MIN_RING_BYTES, Reason, Record, Source
-from shm.refill import FOREIGN, put_present, refill, words_of
+from shm.records import AFTER, KIND, PEEK_WORDS, SEQUENCE, peek
+from shm.refill import (
+    FOREIGN,
+    SEQUENCE_WORD,
+    WALL_WORD,
+    first_from,
+    gap_before,
+    put_present,
+    refill,
+    take_back,
+    words_of,
+)
 from shm.ring import RingWriter
 from tests.shm.consumer import Consumer, ring_words
 
@@ -200,3 +211,78 @@ def test_every_cut_is_refused_or_a_prefix(seed: int) -> None:
 def test_bytes_that_are_no_words_are_refused() -> None:
     with pytest.raises(ValueError, match="whole words"):
         words_of(b"1234567")
+
+
+def places_of(source: Any) -> list[int]:
+    """The word of each record."""
+    places, at = [], 0
+    while (at := first_from(source, at, len(source), SEQUENCE_WORD, 0)) < len(source):
+        places.append(at)
+        at += (layout.RECORD_BYTES + ((int(source[at]) & 0xFFFFFFFF) + 8 & ~7)) // 8
+    return places
+
+
+def test_the_first_record_from_a_sequence_or_a_time_on_is_found(seed: int) -> None:
+    source = words_of(busy(np.random.default_rng(seed), 60).bytes)
+    end, places = len(source), places_of(source)
+    assert len(places) >= 30
+    for column in (SEQUENCE_WORD, WALL_WORD):
+        for place in places:
+            least = int(source[place + column])
+            first = next(each for each in places if source[each + column] >= least)
+            assert first_from(source, 0, end, column, least) == first
+    assert first_from(source, 0, end, SEQUENCE_WORD, 1 << 62) == end
+    assert first_from(source, 0, end - 1, SEQUENCE_WORD, 1 << 62) == FOREIGN
+    assert first_from(words_of(bytes(80)), 0, 10, SEQUENCE_WORD, 1 << 62) in (10, FOREIGN)
+
+
+def test_a_gap_goes_in_before_a_record_that_does_not_follow_and_only_there() -> None:
+    live = Live()
+    for n in range(6):
+        live.writer.push(b"%d" % n)
+    live.publish()
+    source, words = words_of(live.bytes), ring_words()
+    places = [n * len(source) // 6 for n in range(6)]
+    writer = RingWriter(words, 1)
+    refill(words, source, 0, places[2])
+    for place in (places[2], places[4]):  # nothing is missing before the first, two messages are before the second
+        gap = gap_before(words, source, place)
+        assert refill(words, gap, 0, len(gap)) == len(gap)
+    refill(words, source, places[4], len(source))
+    writer.publish()
+    assert all_of(words) == [
+        *((Record.DATA, FIRST + n) for n in (0, 1)),
+        (Record.GAP, FIRST + 3),
+        *((Record.DATA, FIRST + n) for n in (4, 5)),
+    ]
+
+
+def all_of(words: Any) -> list[tuple[int, int]]:
+    """Kind and sequence of all that is published."""
+    row, found, at = np.zeros(PEEK_WORDS, np.int64), [], 0
+    while peek(words, at, int(words[layout.TAIL]), row):
+        found.append((int(row[KIND]), int(row[SEQUENCE])))
+        at = int(row[AFTER])
+    return found
+
+
+def test_drops_that_were_not_published_are_owed_by_no_successor() -> None:
+    live = Live()
+    while live.writer.push(bytes(900)):
+        pass
+    live.publish()
+    live.writer.push(b"2")
+    live.publish()
+    source, words = words_of(live.bytes), ring_words(1 << 18)
+    (gap,) = (at for at in places_of(source) if source[at] >> 32 == Record.GAP)
+    writer = RingWriter(words, 1)
+    assert refill(words, source, 0, gap) == gap
+    writer.publish()
+    assert refill(words, source, gap, len(source)) == len(source)  # and its player is killed
+    take_back(words)
+    writer = RingWriter(words, 1)
+    assert (words[layout.OWED_GAP], words[layout.OWED_COUNT]) == (0, 0)
+    assert refill(words, source, gap, len(source)) == len(source)
+    writer.publish()
+    assert len(all_of(words)) == len(places_of(source))
+    assert words[layout.DROPPED] == 1
