@@ -1,8 +1,8 @@
 """What of a timeframe's bars the venue has to be asked for: seen in the rows, kept until it has told. Pure.
 
 A run of rows flagged SUSPECT, by number, is an outage, from the first one's start to the last one's end: what is
-missing between two of them was lost in it. Nothing before the newest bar that is JOINED is asked for, because that was
-another contract. All stretches are half-open, ns UTC, sorted and apart from each other.
+missing between two of them was lost in it. Nothing before the end of the newest bar that is JOINED is asked for, because
+that was another contract, of which that bar has a part. All stretches are half-open, ns UTC, sorted and apart from each other.
 """
 
 import itertools
@@ -66,7 +66,7 @@ def look(doubts: Doubts, rows: Rows, end: int) -> Doubts:
             if begin == 0 and doubts.run_end_ns:
                 start_ns = min(start_ns, doubts.run_end_ns)
             found.append((start_ns, int(run["end_ns"].max())))
-    joins = rows["start_ns"][(rows["flags"] & int(BarFlag.JOINED)) != 0]
+    joins = rows["end_ns"][(rows["flags"] & int(BarFlag.JOINED)) != 0]
     joined_ns = max([doubts.joined_ns, *joins.tolist()])
     return Doubts(
         end,

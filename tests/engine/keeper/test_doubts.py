@@ -12,6 +12,7 @@ from tests import made_bars
 from tests.made_bars import BEGIN_NS, SECOND_NS
 
 MINUTE_NS = 60 * SECOND_NS
+_FLAGS = {"s": BarFlag.SUSPECT, "j": BarFlag.JOINED, "J": BarFlag.SUSPECT | BarFlag.JOINED}
 
 
 def minutes(first: int, last: int) -> Stretch:
@@ -19,9 +20,9 @@ def minutes(first: int, last: int) -> Stretch:
 
 
 def bars(flags: str, first: int = 0) -> Rows:
-    """A bar a minute for each letter: "." is good, "s" suspect, "j" joined; of " " there is none."""
+    """A bar a minute for each letter: "." is good, "s" suspect, "j" joined, "J" both; of " " there is none."""
     rows = made_bars.plain(len(flags), first, BEGIN_NS + first * MINUTE_NS)
-    rows["flags"] = [BarFlag.COMPLETE | {"s": BarFlag.SUSPECT, "j": BarFlag.JOINED}.get(each, 0) for each in flags]
+    rows["flags"] = [BarFlag.COMPLETE | _FLAGS.get(each, 0) for each in flags]
     kept = rows[[letter != " " for letter in flags]]
     kept["number"] = np.arange(first, first + len(kept))
     return kept
@@ -45,6 +46,7 @@ def seen(*flags: str) -> Doubts:
         ("s   s.", [(0, 5)]),  # what is missing between two of them was lost in it
         ("ss  ..", [(0, 2)]),
         (".s.j.s", [(5, 6)]),  # before the join it was another contract
+        (".sJs.", [(3, 4)]),  # and the bar of the join has a part of it
         ("s..", [(0, 1)]),
     ],
 )
