@@ -118,7 +118,7 @@ def _hot_bars(segment: Segment) -> tuple[tuple[hot_inspection.Group, ...], list[
     try:
         hot = HotBars(segment.path, segment.symbol)
     except LayoutError as error:
-        return (), [Check("table of timeframes", str(error))]
+        return (), [Check("what it says of itself", str(error))]
     return hot_inspection.groups(hot), [Check(what, fault) for what, fault in hot_inspection.checks(hot)]
 
 

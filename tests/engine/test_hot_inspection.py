@@ -8,6 +8,7 @@ import pytest
 from engine import inspection
 from engine.keeper.store import Store
 from engine.sessions import marked_sessions
+from shm import layout
 from shm.bars_frame import frame
 from shm.sealed import open_sealed
 from tests import made_bars
@@ -63,8 +64,16 @@ def test_what_is_damaged_in_hot_bars_is_named(hot: MadeHot, capsys: pytest.Captu
     assert "prices, volumes and times of a bar fit: 1 rows" in _said(capsys, hot.path)[1]
     hot.segment.array("slots")["count"] += 1
     assert "BAD  1hr: one of its two copies is whole" in _said(capsys, hot.path)[1]
-    hot.segment.array("frames")["rows"] = 7
-    assert "damaged table of timeframes" in _said(capsys, hot.path)[1]
+    hot.segment.array("frames")["amount"] = 2  # hours of two would be sound: only the checksum tells
+    assert "BAD  what it says of itself: " in _said(capsys, hot.path)[1]
+    assert "table of timeframes is damaged: a checksum does not fit" in _said(capsys, hot.path)[1]
+
+
+def test_a_damaged_scale_in_hot_bars_is_named(hot: MadeHot, capsys: pytest.CaptureFixture[str]) -> None:
+    hot.segment.array("control")[layout.BARS_SCALE + 1] += 1
+    status, text = _said(capsys, hot.path)
+    assert status == 1
+    assert "scale of prices and sizes is damaged" in text
 
 
 @pytest.mark.parametrize("below", ["bars", "bars/MNQ"])
