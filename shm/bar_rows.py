@@ -1,4 +1,5 @@
-"""The checksum of bar rows, of what a timeframe is, of which there are and of their scale: a sum of words, each times an odd number of its own.
+"""The checksum of bar rows, of what a timeframe is, and of what a file of them says of itself: a sum of words, each
+times an odd number of its own.
 
 It tells a row that was torn, by a kill or by a power cut, from a whole one; it is no guard against somebody who means
 harm. Chosen because a kernel does it in a few nanoseconds and numpy does many rows at once. All of it wraps at 64 bits.

@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .frame_cache import FrameCache
 
 FILE_NAME = "hot"
+ASIDE = f"{FILE_NAME}.aside-"  # and a number: a file that another took the place of
 
 View = Literal["eth", "rth"]  # all of trading, or what of it lies in regular hours
 

@@ -583,6 +583,7 @@ KEEPER_WORDS = (
     "added_rows",  # bars of the venue's where there were none
     "repaired_rows",  # and where one was suspect
     "refused_rows",  # of the venue's that could not be taken
+    "deleted_asides",  # hot files that were set aside, when there are many or they are old
 )
 KEEPER_BYTES = 4096
 

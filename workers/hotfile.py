@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from shm import bar_rows, layout
+from shm.bars import ASIDE
 from shm.errors import LayoutError
 from shm.layout import BarFlag, Kind, Rows, Words
 from shm.life import AlreadyHeld, LifeLock
@@ -33,7 +34,6 @@ log = logging.getLogger("worker")
 HOT = "hot"
 _LOCK = "writer.lock"
 _NEW = "hot.new"
-_ASIDE = "hot.aside"
 _MIN_ROWS = 256
 _YEAR_NS = 366 * 86_400_000_000_000
 _NUMBERS_A_GENERATION = 32  # bits: rows that a new file may hold before the next generation's numbers begin
@@ -131,11 +131,13 @@ class HotFile:
         return ""
 
     def _aside(self) -> Path:
-        """A name that no file set aside has."""
-        number = 1
-        while (path := self._folder / f"{_ASIDE}-{number}").exists():
-            number += 1
-        return path
+        """A name that no file set aside has or had: the keeper deletes old ones, but never that of the highest."""
+        return self._folder / f"{ASIDE}{self._asides() + 1}"
+
+    def _asides(self) -> int:
+        """How many files were set aside."""
+        found = (path.name.removeprefix(ASIDE) for path in self._folder.glob(f"{ASIDE}*"))
+        return max((int(number) for number in found if number.isascii() and number.isdigit()), default=0)
 
     def _suits(self, found: Segment) -> bool:
         frames = found.array("frames")
@@ -147,7 +149,7 @@ class HotFile:
     def _first_number(self) -> int:
         """Of the rows of a new file: above those of all files that were there before it."""
         used = sum(1 for path in self._folder.iterdir() if path.name != _LOCK and not path.name.startswith(HOT))
-        aside = sum(1 for _ in self._folder.glob(f"{_ASIDE}-*"))
+        aside = self._asides()
         if not used and not aside:
             return 0
         return (self._generation << _NUMBERS_A_GENERATION) + (aside << _NUMBERS_A_FILE)
@@ -181,7 +183,7 @@ class HotFile:
         if old is not None:
             made.array("sessions")[:] = old.array("sessions")
             made.array("control")[: layout.WORDS_A_LINE] = old.array("control")[: layout.WORDS_A_LINE]
-            if others := [Timeframe(*each).name for each in held.keys() - set(self._plan.timeframes)]:
+            if others := [Timeframe(Unit(each[0]), each[1]).name for each in held.keys() - set(self._plan.timeframes)]:
                 aside = self._aside()
                 os.link(self._folder / HOT, aside)
                 log.warning(

@@ -1,8 +1,9 @@
 """What of a timeframe's bars the venue has to be asked for: seen in the rows, kept until it has told. Pure.
 
 A run of rows flagged SUSPECT, by number, is an outage, from the first one's start to the last one's end: what is
-missing between two of them was lost in it. Nothing before the end of the newest bar that is JOINED is asked for, because
-that was another contract, of which that bar has a part. All stretches are half-open, ns UTC, sorted and apart from each other.
+missing between two of them was lost in it. Nothing before the end of the newest bar that is JOINED is asked for: that
+was another contract, of which that bar has a part. All stretches are half-open, ns UTC, sorted and apart from each
+other.
 """
 
 import itertools
@@ -14,6 +15,8 @@ import numpy as np
 
 from shm.layout import BarFlag, Rows
 
+FILE_NAME: Final = "doubts.json"
+MAX_FILE_BYTES: Final = 1 << 18
 MAX_STRETCHES: Final = 1024  # beyond it the nearest become one, and what lies between is asked for with them
 _VERSION: Final = 1
 _NEVER_NS: Final = -(1 << 62)

@@ -205,6 +205,18 @@ def test_other_timeframes_keep_what_the_file_had_of_them(tmp_path: Path, caplog:
     assert int(rig.forming(1)["trades"][0]) == 2
 
 
+def test_numbers_are_never_given_twice_though_files_set_aside_are_deleted(tmp_path: Path) -> None:
+    given = set()
+    for _ in range(4):
+        hot = HotFile(tmp_path, "MNQ", 1, WANTED)
+        given.add(int(hot.array("frames")["first_number"][0]))
+        hot.close()
+        (tmp_path / "hot").write_bytes(b"")
+        for path in sorted(tmp_path.glob("hot.aside-*"))[:-1]:
+            path.unlink()
+    assert len(given) == 4
+
+
 def test_two_processes_never_write_to_one_file(tmp_path: Path) -> None:
     held = (
         "import sys, pathlib; from workers.hotfile import HotFile, plan;"
