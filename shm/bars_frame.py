@@ -24,7 +24,7 @@ import polars as pl
 
 from .errors import LayoutError
 from .frame_cache import FrameCache
-from .layout import BAR
+from .layout import BAR, BarFlag
 from .sealed import LIVE, Listing, Sealed, listing
 from .session_frame import with_rth
 from .timeframe import Timeframe, parse
@@ -145,9 +145,11 @@ def rows_of(bars: pl.DataFrame, scale: Scale) -> npt.NDArray[np.void]:
 
 
 def keep_highest(bars: pl.DataFrame | pl.LazyFrame, timeframe: Timeframe) -> pl.LazyFrame:
-    """Sorted by key, of each key the row of the highest revision, and of those the one with the highest number."""
+    """Sorted by key, of each key the row of the highest revision. Of those the venue's: it was asked because ours was
+    in doubt, and a late trade that raised ours since has not mended that. Of one maker's the newest row."""
+    is_repaired = pl.col("flags") & int(BarFlag.REPAIRED)
     by = key(timeframe)
-    ordered = bars.lazy().sort([*by, "revision", "number"] if timeframe.is_time else [*by, "revision"])
+    ordered = bars.lazy().sort([*by, "revision", is_repaired, *(["number"] if timeframe.is_time else [])])
     return ordered.unique(by, keep="last", maintain_order=True)
 
 
@@ -237,8 +239,10 @@ def plan(
 
 
 def _nanoseconds(moment: datetime | int | None, absent: int) -> int:
-    if moment is None or isinstance(moment, int):
-        return absent if moment is None else moment
+    if moment is None:
+        return absent
+    if not isinstance(moment, datetime):
+        return int(moment)  # numpy's integers too, which are what rows have
     aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
     return (aware - _EPOCH) // timedelta(microseconds=1) * 1000
 

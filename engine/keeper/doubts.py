@@ -1,9 +1,11 @@
 """What of a timeframe's bars the venue has to be asked for: seen in the rows, kept until it has told. Pure.
 
-A run of rows flagged SUSPECT, by number, is an outage, from the first one's start to the last one's end: what is
-missing between two of them was lost in it. Nothing before the end of the newest bar that is JOINED is asked for: that
-was another contract, of which that bar has a part. All stretches are half-open, ns UTC, sorted and apart from each
-other.
+A run of rows flagged SUSPECT, by number, is an outage, from where the row before it ends to where the one after it
+starts: what is missing beside them or between them was lost in it, as an outage that no bar touched leaves no other
+trace. Rows of which only the number is left, because a power cut tore them, are an outage from the row before them to
+the one after, both with it: they may have said one of the two anew. Nothing before the end of the newest bar that is
+JOINED is asked for: that was another contract, of which that bar has a part. All stretches are half-open, ns UTC,
+sorted and apart from each other.
 """
 
 import itertools
@@ -12,25 +14,31 @@ from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
+import numpy.typing as npt
 
 from shm.layout import BarFlag, Rows
 
 FILE_NAME: Final = "doubts.json"
 MAX_FILE_BYTES: Final = 1 << 18
 MAX_STRETCHES: Final = 1024  # beyond it the nearest become one, and what lies between is asked for with them
-_VERSION: Final = 1
+_VERSION: Final = 2
 _NEVER_NS: Final = -(1 << 62)
 
+Times = npt.NDArray[np.int64]
 Stretch = tuple[int, int]
 Stretches = tuple[Stretch, ...]
 
 
 class Doubts(NamedTuple):
-    """`looked`: rows below that number were looked at. `run_end_ns`: where the newest row ends if it is suspect, else
-    0. `open`: outages. `past`: time before the first bar of all."""
+    """`looked`: rows below that number were looked at; `start_ns`, `end_ns`: of the newest of them, 0 if there is none.
+    `is_torn`: some after that one are lost. `is_suspect`: an outage may go on behind it. `open`: outages. `past`: time
+    before the first bar of all."""
 
     looked: int
-    run_end_ns: int = 0
+    start_ns: int = 0
+    end_ns: int = 0
+    is_torn: bool = False
+    is_suspect: bool = False
     joined_ns: int = _NEVER_NS
     open: Stretches = ()
     past: Stretches = ()
@@ -48,7 +56,7 @@ def from_json(data: bytes) -> Doubts:
         for name in ("open", "past"):
             said[name] = joined((int(start), int(end)) for start, end in said[name])
         doubts = Doubts(**said)
-        if not all(type(value) is int for value in doubts[:3]):
+        if [type(value) for value in doubts[:6]] != [int, int, int, bool, bool, int]:
             raise ValueError("its numbers are none")
     except (TypeError, KeyError, AttributeError, RecursionError) as error:
         raise ValueError(f"it is no list of doubts: {error!r}") from None
@@ -56,24 +64,29 @@ def from_json(data: bytes) -> Doubts:
 
 
 def look(doubts: Doubts, rows: Rows, end: int) -> Doubts:
-    """After a look at closed rows, by number, of the numbers from `looked` to `end`."""
+    """After a look at the closed rows, by number, of the numbers from `looked` to `end`; those not there are torn."""
     if not len(rows):
-        return doubts._replace(looked=end)
-    is_suspect = (rows["flags"] & int(BarFlag.SUSPECT)) != 0
-    found: list[Stretch] = []
-    edges = np.flatnonzero(np.diff(is_suspect)) + 1
-    for begin, stop in zip([0, *edges.tolist()], [*edges.tolist(), len(rows)], strict=True):
-        if is_suspect[begin]:
-            run = rows[begin:stop]
-            start_ns = int(run["start_ns"].min())
-            if begin == 0 and doubts.run_end_ns:
-                start_ns = min(start_ns, doubts.run_end_ns)
-            found.append((start_ns, int(run["end_ns"].max())))
+        return doubts._replace(looked=end, is_torn=True)
+    start_ns, end_ns = (doubts.start_ns, doubts.end_ns) if doubts.end_ns else (rows["start_ns"][0],) * 2
+    starts = np.append(start_ns, rows["start_ns"])  # with the row before them, as in all that follows
+    ends = np.maximum.accumulate(np.append(end_ns, rows["end_ns"]))  # a row may say an older bar anew
+    is_suspect = np.append(doubts.is_suspect, (rows["flags"] & int(BarFlag.SUSPECT)) != 0)
+    is_torn = np.diff(rows["number"], prepend=doubts.looked - 1) != 1
+    is_torn[0] |= doubts.is_torn
+    beside = (is_suspect[:-1] | is_suspect[1:]) & ~is_torn
+    found = [
+        *_stretches(starts[1:], rows["end_ns"], is_suspect[1:]),
+        *_stretches(ends[:-1], starts[1:], beside),
+        *_stretches(starts[:-1], ends[1:], is_torn),
+    ]
     joins = rows["end_ns"][(rows["flags"] & int(BarFlag.JOINED)) != 0]
     joined_ns = max([doubts.joined_ns, *joins.tolist()])
     return Doubts(
         end,
-        int(rows["end_ns"][-1]) if is_suspect[-1] else 0,
+        int(starts[-1]),
+        int(ends[-1]),
+        bool(rows["number"][-1] != end - 1),
+        bool(is_suspect[-1]),
         joined_ns,
         _from(joined([*doubts.open, *found]), joined_ns),
         _from(doubts.past, joined_ns),
@@ -132,6 +145,10 @@ def before(sessions: Rows, first_ns: int, open_ns: int) -> Stretch:
         if open_ns <= 0:
             break
     return start_ns, first_ns
+
+
+def _stretches(starts: Times, ends: Times, chosen: npt.NDArray[np.bool_]) -> Iterable[Stretch]:
+    return zip(starts[chosen].tolist(), ends[chosen].tolist(), strict=True)
 
 
 def _from(stretches: Stretches, start_ns: int) -> Stretches:

@@ -16,9 +16,10 @@ from ..config import SymbolSettings
 from ..page import Page
 from .disk import Disk
 from .hot import Hot
+from .leftovers import leftovers
 from .repairs import Repairs
 from .sealing import Subject
-from .shelf import Shelf
+from .shelf import Shelf, seal_runs
 from .store import Store
 
 REST_NS: Final = 30_000_000_000  # after something went wrong
@@ -62,11 +63,9 @@ class Instrument:
         if now_ns < self._rest_until_ns:
             return
         try:
-            if self._found():
+            if self._found(wall_ns):
                 for shelf in self.shelves.values():
-                    rows, files = shelf.seal(wall_ns)
-                    self._page.add("sealed_rows", rows)
-                    self._page.add("sealed_files", files)
+                    self._count(*shelf.seal(wall_ns))
                 self._said = ""
         except OSError as error:
             self._page.add("disk_errors")
@@ -76,7 +75,7 @@ class Instrument:
         except Overrun:
             pass  # its bars change faster than they can be looked at; in a moment they will not
 
-    def _found(self) -> bool:
+    def _found(self, wall_ns: int) -> bool:
         """Whether there is a hot file of known scale; it is mapped, and mapped anew if another took its place."""
         if self._hot is not None and not self._hot.replaced:
             return True
@@ -87,16 +86,31 @@ class Instrument:
             return False
         if not hot.scale.known:
             return False
+        for path in (hot.path, self.folder):  # a file made anew has what the one before it had, and that was on disk
+            self._disk.sync(path)
+        self._page.add("syncs")
         if self._lock is None:
             self._lock = LifeLock.take(self.folder.with_name(f".{self.settings.symbol}.keeper.lock"))
-        self.shelves = {each: self._shelf(hot, t) for t, each in enumerate(hot.timeframes)}
-        self._hot = hot
+        shelves = {each: self._shelf(hot, t) for t, each in enumerate(hot.timeframes)}
+        for timeframe, rows in leftovers(self.folder, self.settings.symbol, hot):
+            shelf = shelves.get(timeframe)
+            if shelf is not None and shelf.repairs is not None:
+                shelf.repairs.look_at(rows)
+            self._count(*seal_runs(shelf.store if shelf else self._store(hot, timeframe), rows, wall_ns))
+        self._hot, self.shelves = hot, shelves
         return True
+
+    def _count(self, rows: int, files: int) -> None:
+        self._page.add("sealed_rows", rows)
+        self._page.add("sealed_files", files)
+
+    def _store(self, hot: Hot, timeframe: Timeframe) -> Store:
+        subject = Subject(self.settings.symbol, timeframe, hot.scale)
+        return Store(self.folder / timeframe.name, subject, self._disk)
 
     def _shelf(self, hot: Hot, t: int) -> Shelf:
         timeframe = hot.timeframes[t]
-        subject = Subject(self.settings.symbol, timeframe, hot.scale)
-        store = Store(self.folder / timeframe.name, subject, self._disk)
+        store = self._store(hot, timeframe)
         is_asked_for = timeframe.is_time and not timeframe.is_session
         repairs = Repairs(self.settings, hot, t, store, self._disk) if is_asked_for else None
         return Shelf(hot, t, store, repairs, self._disk)

@@ -8,8 +8,9 @@ import logging
 from typing import Final, NamedTuple
 
 from shm.bars_frame import Hot as HotRows
-from shm.bars_frame import frame, scan
+from shm.bars_frame import frame, rows_of, scan
 from shm.layout import Answered, Rows
+from shm.sealed import LIVE
 
 from ..config import SymbolSettings
 from ..history.stitching import on_trading_days, stitch
@@ -17,7 +18,7 @@ from . import doubts
 from .disk import Disk, put, temporary
 from .doubts import FILE_NAME, MAX_FILE_BYTES, Doubts, Stretch, Stretches
 from .hot import Hot
-from .rows import in_units_of, rows_of
+from .rows import in_units_of
 from .store import Store
 from .timetable import sessions_between
 from .wishes import MAX_BARS, Answer, Wish
@@ -65,13 +66,23 @@ class Repairs:
                 return slot.end
             self._keep(Doubts(self._hot.first(self._t), past=doubts.joined([self._before(first_ns)])))
         known = self._known
+        sealed_to = self._hot.sealed_to(self._t)
+        if not sealed_to <= known.looked <= slot.end:
+            self._doubts = known = self._after_sealed(sealed_to)
         if slot.end > known.looked:
             seen = doubts.look(known, self._hot.rows(self._t, known.looked, slot.end), slot.end)
-            if seen[1:] == known[1:]:
-                self._doubts = seen
+            if seen[3:] == known[3:]:
+                self._doubts = seen  # only newer: after a kill the rows are looked at again
             else:
                 self._keep(seen)
         return slot.end
+
+    def look_at(self, rows: Rows) -> None:
+        """At rows of a file that was set aside, as far as they were not looked at in time. Raises OSError."""
+        if self._doubts is not None:
+            fresh = rows[rows["number"] >= self._doubts.looked]
+            if len(fresh):
+                self._keep(doubts.look(self._doubts, fresh, int(fresh["number"][-1]) + 1))
 
     def wanted(self, now_ns: int, *, past: bool) -> Wish | None:
         """What to ask for now, if there is something: of outages, or of the time before the first bar."""
@@ -109,6 +120,15 @@ class Repairs:
     def _known(self) -> Doubts:
         assert self._doubts is not None
         return self._doubts
+
+    def _after_sealed(self, sealed_to: int) -> Doubts:
+        """What is known when the look goes on behind the newest sealed bar: a keeper before this one looked further
+        than it wrote down, or rows that were looked at are lost, by a power cut or with the file that they were in."""
+        newest_ns = max(
+            (file.last_start_ns for file in self._store.listing().read if file.name.series == LIVE), default=0
+        )
+        end_ns = newest_ns + self._timeframe.length_ns if newest_ns else 0
+        return self._known._replace(looked=sealed_to, start_ns=newest_ns, end_ns=end_ns)
 
     def _first_ns(self, end: int, forming: Rows) -> int | None:
         """Where the bars begin; None if there is none."""

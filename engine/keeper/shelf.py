@@ -11,6 +11,7 @@ from typing import Final
 import numpy as np
 
 from shm.layout import Rows
+from shm.sealed import MAX_FILE_ROWS
 
 from .disk import Disk
 from .hot import Hot
@@ -29,9 +30,19 @@ def due(sealed: int, end: int, size: int) -> int:
 
 
 def runs(rows: Rows) -> Iterator[Rows]:
-    """The rows in stretches whose numbers follow one another."""
+    """The rows in stretches whose numbers follow one another, none longer than a file may be."""
     cuts = np.flatnonzero(np.diff(rows["number"]) != 1) + 1
-    yield from (stretch for stretch in np.split(rows, cuts) if len(stretch))
+    for stretch in np.split(rows, cuts):
+        yield from (stretch[at : at + MAX_FILE_ROWS] for at in range(0, len(stretch), MAX_FILE_ROWS))
+
+
+def seal_runs(store: Store, rows: Rows, wall_ns: int) -> tuple[int, int]:
+    """Seal rows, by number, of which some may be lost and some sealed before: how many rows now, in how many files."""
+    fresh = rows[rows["number"] >= store.sealed_through()]
+    stretches = list(runs(fresh))
+    for stretch in stretches:
+        store.seal(stretch, wall_ns)
+    return len(fresh), len(stretches)
 
 
 class Shelf:
@@ -64,9 +75,6 @@ class Shelf:
             name = self.store.subject.timeframe.name
             _log.error("%s: %d damaged rows of its %s bars are lost", self._hot.path, to - sealed - len(rows), name)
         self._disk.sync(self._hot.path)
-        files = 0
-        for stretch in runs(rows):
-            self.store.seal(stretch, now_wall_ns)
-            files += 1
+        sealed_now = seal_runs(self.store, rows, now_wall_ns)
         self._hot.set_sealed_to(self._t, to)
-        return len(rows), files
+        return sealed_now

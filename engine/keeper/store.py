@@ -20,7 +20,7 @@ from shm.sealed import FETCHED, LIVE, MAX_FILE_ROWS, Listing, Name, Sealed, list
 from . import compaction, retention
 from .disk import Disk, put
 from .retention import Limits
-from .sealing import Subject, file_bytes
+from .sealing import Subject, check_columns, file_bytes
 
 
 class Store:
@@ -121,6 +121,7 @@ class Store:
         return self._put(bars, Name(group[0].name.series, group[0].name.first, group[-1].name.last), wall_ns)
 
     def _put(self, bars: pl.DataFrame, name: Name, wall_ns: int) -> Path:
+        check_columns(bars, self.subject)
         kept = keep_highest(bars, self.subject.timeframe).collect()
         path = self.folder / name.text
         put(self._disk, path, file_bytes(kept, name, self.subject, wall_ns))

@@ -30,6 +30,7 @@ _PLAIN = (
     "PYTHONHOME",
     "PYTHONDONTWRITEBYTECODE",
 )
+_KEEPER_NICENESS = 10
 _PIPE_BYTES = 1 << 20  # what a process may ask for without privilege, by default
 _ENGINE_TOO = (USER_VARIABLE, KEY_VARIABLE, "SSL_CERT_FILE", "SSL_CERT_DIR")
 
@@ -123,5 +124,10 @@ def start_simulator(environ: Mapping[str, str]) -> Started:
 
 
 def start_keeper(environ: Mapping[str, str]) -> Started:
-    """The keeper, which waits for its job and answers nothing: what it does is seen in its segment."""
-    return Started("engine.keeper", plain_environment(environ), subprocess.PIPE, subprocess.DEVNULL)
+    """The keeper, which waits for its job and answers nothing: what it does is seen in its segment.
+
+    It yields to all others: it imports for seconds while the first books fill, and has hours for all it does later.
+    """
+    keeper = Started("engine.keeper", plain_environment(environ), subprocess.PIPE, subprocess.DEVNULL)
+    os.setpriority(os.PRIO_PROCESS, keeper.pid, _KEEPER_NICENESS)
+    return keeper

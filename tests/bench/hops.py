@@ -18,12 +18,17 @@ def start_hop(words: Words, scratch: Words) -> None:
 
 
 @kernel
+def _left(words: Words, at: int, seen: int, scratch: Words) -> int:
+    """What a word says once it is no longer `seen`, or after the limit."""
+    if load_acquire(words, at) == seen:
+        futex_wait(words, at, seen, _LIMIT_NS, scratch)
+    return load_acquire(words, at)
+
+
+@kernel
 def pass_on(words: Words, seen: int, scratch: Words) -> int:
     """Wait for the first word to leave `seen`, then wake who waits on the second; what the first word says now."""
-    now = load_acquire(words, FIRST)
-    if now == seen:
-        futex_wait(words, FIRST, seen, _LIMIT_NS, scratch)
-        now = load_acquire(words, FIRST)
+    now = _left(words, FIRST, seen, scratch)
     if now != seen:
         store_release(words, SECOND, words[SECOND] + 1)
         futex_wake(words, SECOND)
@@ -33,10 +38,6 @@ def pass_on(words: Words, seen: int, scratch: Words) -> int:
 @kernel
 def end_hop(words: Words, seen: int, scratch: Words) -> int:
     """Wait for the second word to leave `seen`: how long ago the start was; 0 if nothing came."""
-    now = load_acquire(words, SECOND)
-    if now == seen:
-        futex_wait(words, SECOND, seen, _LIMIT_NS, scratch)
-        now = load_acquire(words, SECOND)
-    if now == seen:
+    if _left(words, SECOND, seen, scratch) == seen:
         return 0
     return boottime_ns(scratch) - words[STAMP]  # type: ignore[no-any-return]

@@ -9,8 +9,9 @@ import polars as pl
 import pytest
 
 from engine.keeper.store import Store
-from shm.bars_frame import Hot, frame, scan, schema
+from shm.bars_frame import Hot, frame, rows_of, scan, schema
 from shm.errors import LayoutError
+from shm.layout import BarFlag
 from shm.sealed import BATCH_ROWS
 from shm.timeframe import parse
 from shm.values import Scale
@@ -18,6 +19,9 @@ from tests import made_bars
 from tests.made_bars import BEGIN_NS, DAY_NS, QUARTERS, SECOND_NS, highest, plain, revised, seen
 
 EIGHTHS_OF_A_CENT = Scale(price_scale=5, price_increment=125, size_scale=3, size_increment=1)
+TENTHS = Scale(price_scale=1, price_increment=1, size_scale=0, size_increment=1)
+COINS = Scale(price_scale=2, price_increment=1, size_scale=8, size_increment=1000)
+THIRTY_SECONDS = Scale(price_scale=9, price_increment=7_812_500, size_scale=0, size_increment=1)
 MINUTE_NS = 60 * SECOND_NS
 
 
@@ -53,6 +57,14 @@ def test_the_notional_is_had_again_from_vwap_and_volume(seed: int) -> None:
     bars = frame(rows, QUARTERS)
     again = np.rint(bars["vwap"].to_numpy() * 4 * rows["volume"]).astype(np.int64)
     assert (again == rows["notional"]).all()
+
+
+@pytest.mark.parametrize("scale", [QUARTERS, TENTHS, COINS, THIRTY_SECONDS])
+def test_rows_of_a_frame_are_those_that_it_was_made_of(scale: Scale) -> None:
+    rows = plain(5000)
+    rows["low"][:100] = -rows["high"][:100]
+    rows["volume"][5], rows["notional"][5] = 0, 0
+    assert rows_of(frame(rows, scale), scale).tobytes() == rows.tobytes()
 
 
 def test_columns_say_what_the_row_says() -> None:
@@ -136,6 +148,42 @@ def test_a_repaired_bar_counts_where_its_revision_is_higher(store: Store) -> Non
     assert bars["start"].is_sorted()
     changed = bars.filter(pl.col("revision") > 0)
     assert changed["close"].to_list() == [2.0, 3.0, *[2.0] * 8]
+
+
+@pytest.mark.parametrize("is_hot", [False, True])
+def test_a_late_trade_does_not_hide_the_repair_of_its_bar(store: Store, is_hot: bool) -> None:
+    """Ours was suspect, the venue's has revision 1, and so has ours with one more trade. Only the one after that, which
+    is suspect as well and so is asked for again, goes before the venue's."""
+    rows = plain(100)
+    store.seal(rows[:90], 1)
+    fetched = rows[80:81].copy()
+    fetched["revision"], fetched["close"], fetched["flags"] = 1, 8, BarFlag.COMPLETE | BarFlag.REPAIRED
+    store.add(frame(fetched, QUARTERS), 1)
+    rows["start_ns"][95:97], rows["revision"][95:97] = rows["start_ns"][80], (1, 2)
+    for end, revision, close in ((96, 1, 2.0), (97, 2, rows["close"][96] / 4)):
+        if not is_hot:
+            store.seal(rows[:end], 1)
+        bars = scan(store.folder, "1min", hot=Hot(rows[90:end], QUARTERS)).collect()
+        counted = bars.filter(pl.col("start").to_physical() == int(rows["start_ns"][80]))
+        assert counted.select("revision", "close").rows() == [(revision, close)]
+
+
+def test_repairs_far_apart_leave_our_own_batches_between_them_alone(store: Store) -> None:
+    """Of a month of minutes the first and the last are repaired, in one file: no batch of ours between is merged."""
+    rows = plain(40_000)
+    for at in range(0, 40_000, 10_000):
+        store.seal(rows[at : at + 10_000], 1)
+    fetched = rows[[5, 6, 39_990]]
+    fetched["revision"], fetched["close"] = 1, 8
+    store.add(frame(fetched, QUARTERS), 1)
+    plan = scan(store.folder, "1min").explain()
+    assert plan.count("UNIQUE") == 2
+    assert seen(scan(store.folder, "1min", rows["start_ns"][10_000], rows["start_ns"][30_000])) == [
+        (int(row["start_ns"]), int(row["number"]), 0) for row in rows[10_000:30_000]
+    ]
+    bars = scan(store.folder, "1min").collect()
+    assert bars["start"].to_physical().to_list() == rows["start_ns"].tolist()
+    assert bars.filter(pl.col("revision") == 1)["close"].to_list() == [2.0] * 3
 
 
 @pytest.mark.parametrize(

@@ -21,12 +21,6 @@ def engine(tmp_path: Path) -> Iterator[PlainEngine]:
         yield engine
 
 
-@pytest.fixture
-def market(engine: PlainEngine) -> Iterator[Market]:
-    with attach(root=engine.root) as market:
-        yield market
-
-
 def _gap(engine: PlainEngine, symbol: str, second: int, **fields: int) -> None:
     fields["reason"] = int(Reason.DISCONNECTED)
     engine.writers[symbol].event(EventKind.GAP, second * SECOND, **fields)

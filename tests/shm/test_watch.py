@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from shm import Change, LayoutError, Market, UnknownSymbol, WriterGone, attach, presence
+from shm import Change, LayoutError, Market, UnknownSymbol, WriterGone, presence
 from shm.layout import LAYOUT_VERSION
 from shm.registry import FILE_NAME
 from tests.shm.later import Later
@@ -20,12 +20,6 @@ from tests.waiting import wait_for
 def engine(tmp_path: Path) -> Iterator[PlainEngine]:
     with PlainEngine(tmp_path) as engine:
         yield engine
-
-
-@pytest.fixture
-def market(engine: PlainEngine) -> Iterator[Market]:
-    with attach(root=engine.root) as market:
-        yield market
 
 
 def test_each_instrument_that_changed_is_seen_once(engine: PlainEngine, market: Market) -> None:

@@ -4,7 +4,6 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from urllib.parse import urlsplit
 
 import pytest
 
@@ -14,8 +13,8 @@ from shm import Market
 from shm.layout import REASON_TEXT, Kind, Reason
 from shm.registry import generation_folder
 from shm.segment import attach as attach_segment
-from tests.system.alone import LOGIN, simulator
-from tests.system.proxy import Proxy, Timeout
+from tests.system.behind_proxy import behind_proxy
+from tests.system.proxy import Timeout
 from tests.system.running import Running, all_live, is_exact, running, wait_live
 from tests.waiting import wait_for
 
@@ -24,12 +23,6 @@ ASKED = ("--symbols", ",".join(SYMBOLS), "--rate", "3000")
 SPOKEN = 300  # messages: then an instrument's rhythm is known
 MAX_SILENCE_MS = 6000
 LIMIT_S = 40.0
-CONFIG = """
-[venue]
-name = "projectx"
-api_url = "{url}/api"
-market_hub_url = "{url}/hubs/market"
-"""
 
 
 class Stage:
@@ -176,24 +169,17 @@ def test_a_way_to_the_venue_that_is_cut_without_a_word_is_noticed(
     left_nothing: Path, engine_name: str, tmp_path: Path, seed: int
 ) -> None:
     """No byte comes any more, of the hub or of REST, and every connection stays open."""
-    truth = tmp_path / "truth"
-    truth.mkdir()
-    with simulator(truth, SYMBOLS) as url, Proxy(urlsplit(url).port or 0, seed) as proxy:
-        config = tmp_path / "engine.toml"
-        config.write_text(CONFIG.format(url=proxy.url))
-        asked = ("--config", str(config), "--symbols", ",".join(SYMBOLS))
-        with running(engine_name, *asked, data=None, **LOGIN) as engine, engine.attach() as market:
-            wait_live(market)
-            stage = Stage(engine, market, url)
-            stage.until_known(*SYMBOLS)
-            proxy.strain(Timeout(None))
-            cut_s = time.monotonic()
-            stage.until(lambda: not any(market[symbol].status().live for symbol in SYMBOLS), "no book is live")
-            print(f"the way is cut: live with old data for {time.monotonic() - cut_s:.2f} s")
-            assert stage.page.read("freezes") == 1
-            proxy.relax()
-            stage.until(lambda: all_live(market), "all are live again")
-            engine.stop()
+    with behind_proxy(engine_name, tmp_path, SYMBOLS, seed) as (engine, market, proxy, url, _):
+        stage = Stage(engine, market, url)
+        stage.until_known(*SYMBOLS)
+        proxy.strain(Timeout(None))
+        cut_s = time.monotonic()
+        stage.until(lambda: not any(market[symbol].status().live for symbol in SYMBOLS), "no book is live")
+        print(f"the way is cut: live with old data for {time.monotonic() - cut_s:.2f} s")
+        assert stage.page.read("freezes") == 1
+        proxy.relax()
+        stage.until(lambda: all_live(market), "all are live again")
+        engine.stop()
     for passed in stage.passed.values():
         assert passed[:2] == ["live", stale(Reason.SILENCE)], passed
         assert passed[-1] == "live"

@@ -16,9 +16,10 @@ import pytest
 
 from engine.simulator.bars import CLOSE, HIGH, LOW, OPEN, START, VOLUME, of_prints
 from shm.layout import BarFlag
+from tests.system.alone import KEY, USER
 from tests.system.between import BROKEN, BUSY, CUT, Between
 from tests.system.running import TOP
-from tests.system.venue import KEY, USER, Venue, venue_alone
+from tests.system.venue import Venue, venue_alone
 from tests.waiting import wait_for
 
 LIMIT_S = 120.0

@@ -1,27 +1,20 @@
 """A feed that falls behind the venue's clock is stale although messages come all the time; caught up, it is live."""
 
 from pathlib import Path
-from urllib.parse import urlsplit
 
 from engine.page import Page
 from engine.simulator.judge import Judge
 from shm.layout import REASON_TEXT, Kind, Reason
 from shm.registry import generation_folder
 from shm.segment import attach as attach_segment
-from tests.system.alone import LOGIN, simulator
-from tests.system.proxy import Link, Misery, Proxy
-from tests.system.running import all_live, running, wait_live
+from tests.system.behind_proxy import behind_proxy
+from tests.system.proxy import Link, Misery
+from tests.system.running import all_live
 from tests.waiting import wait_for
 
 SYMBOLS = ("ES", "GC", "MNQ")
 LIMIT_S = 40.0
 BEHIND_PER_S = 0.4  # of each second that passes, so much is added to what the engine is behind
-CONFIG = """
-[venue]
-name = "projectx"
-api_url = "{url}/api"
-market_hub_url = "{url}/hubs/market"
-"""
 
 
 class FallingBehind(Misery):
@@ -40,49 +33,40 @@ class FallingBehind(Misery):
 def test_a_feed_that_falls_behind_the_venues_clock_says_so_until_it_has_caught_up(
     left_nothing: Path, engine_name: str, tmp_path: Path, seed: int
 ) -> None:
-    truth = tmp_path / "truth"
-    truth.mkdir()
-    with simulator(truth, SYMBOLS) as url, Proxy(urlsplit(url).port or 0, seed) as proxy:
-        config = tmp_path / "engine.toml"
-        config.write_text(CONFIG.format(url=proxy.url))
-        asked = ("--config", str(config), "--symbols", ",".join(SYMBOLS))
-        with running(engine_name, *asked, data=None, **LOGIN) as engine, engine.attach() as market:
-            wait_live(market)
-            judge = Judge(market, truth)
-            passed: dict[str, list[str]] = {symbol: [] for symbol in SYMBOLS}
-            lags_ns = dict.fromkeys(SYMBOLS, 0)
+    with behind_proxy(engine_name, tmp_path, SYMBOLS, seed) as (engine, market, proxy, _, truth):
+        judge = Judge(market, truth)
+        passed: dict[str, list[str]] = {symbol: [] for symbol in SYMBOLS}
+        lags_ns = dict.fromkeys(SYMBOLS, 0)
 
-            def look() -> None:
-                judge.sample()
-                for symbol in SYMBOLS:
-                    status = market[symbol].status()
-                    said = "live" if status.live else f"{status.state}: {status.reason}"
-                    if said not in passed[symbol][-1:]:
-                        passed[symbol].append(said)
-                    if status.live:
-                        lags_ns[symbol] = max(lags_ns[symbol], status.lag_ns)
+        def look() -> None:
+            judge.sample()
+            for symbol in SYMBOLS:
+                status = market[symbol].status()
+                said = "live" if status.live else f"{status.state}: {status.reason}"
+                if said not in passed[symbol][-1:]:
+                    passed[symbol].append(said)
+                if status.live:
+                    lags_ns[symbol] = max(lags_ns[symbol], status.lag_ns)
 
-            def all_late() -> bool:
-                look()
-                return all(market[symbol].status().reason == REASON_TEXT[Reason.VENUE_LAG] for symbol in SYMBOLS)
-
-            def all_on_time() -> bool:
-                look()
-                return all_live(market)
-
+        def all_late() -> bool:
             look()
-            delivered = {symbol: market[symbol].status().delivered for symbol in SYMBOLS}
-            proxy.hit(FallingBehind())
-            wait_for(all_late, LIMIT_S, f"every book is behind the venue's clock: {passed}")
-            assert all(market[symbol].status().delivered > delivered[symbol] for symbol in SYMBOLS)
-            proxy.hit(Misery())
-            wait_for(all_on_time, LIMIT_S, f"every book has caught up: {passed}")
-            segment = attach_segment(
-                generation_folder(engine.folder, engine.registry.generation) / "engine", Kind.ENGINE
-            )
-            page = Page(segment.array("words"))
-            assert (page.read("connects"), page.read("resubscribes"), page.read("freezes")) == (1, 0, 0)
-            summary = engine.stop()
+            return all(market[symbol].status().reason == REASON_TEXT[Reason.VENUE_LAG] for symbol in SYMBOLS)
+
+        def all_on_time() -> bool:
+            look()
+            return all_live(market)
+
+        look()
+        delivered = {symbol: market[symbol].status().delivered for symbol in SYMBOLS}
+        proxy.hit(FallingBehind())
+        wait_for(all_late, LIMIT_S, f"every book is behind the venue's clock: {passed}")
+        assert all(market[symbol].status().delivered > delivered[symbol] for symbol in SYMBOLS)
+        proxy.hit(Misery())
+        wait_for(all_on_time, LIMIT_S, f"every book has caught up: {passed}")
+        segment = attach_segment(generation_folder(engine.folder, engine.registry.generation) / "engine", Kind.ENGINE)
+        page = Page(segment.array("words"))
+        assert (page.read("connects"), page.read("resubscribes"), page.read("freezes")) == (1, 0, 0)
+        summary = engine.stop()
     print("most that a live book was behind, in ms:", {symbol: ns // 1_000_000 for symbol, ns in lags_ns.items()})
     late = f"stale: {REASON_TEXT[Reason.VENUE_LAG]}"
     for symbol, said in passed.items():

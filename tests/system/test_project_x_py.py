@@ -16,9 +16,10 @@ import pytest
 from engine.simulator.contracts import E9
 from engine.simulator.flow import Field, Kind
 from engine.simulator.truth import ContractTruth
+from tests.system.alone import KEY, USER
 from tests.system.clients.conversation import Client, conversation
 from tests.system.clients.environments import HERE, Missing, python_with_project_x
-from tests.system.venue import KEY, USER, Venue, venue_alone
+from tests.system.venue import Venue, venue_alone
 from tests.waiting import wait_for
 
 SYMBOL = "MNQ"  # its symbol is its root: the package's book finds no other

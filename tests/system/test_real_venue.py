@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from tests.conftest import processes_of
+from tests.system.alone import KEY, USER
 from tests.system.running import TOP, running, wait_live
-from tests.system.venue import KEY, USER, Venue, venue_alone
+from tests.system.venue import Venue, venue_alone
 
 LIMIT_S = 90.0
 NOT_MEASURED = ("lost_trades", "compared_samples", "compared_levels", "wrong_levels")

@@ -14,10 +14,9 @@ from typing import Any
 
 from engine.simulator.truth import Truth
 from engine.simulator_control import ask
+from tests.system.alone import KEY, LOGIN, USER
+from tests.system.running import STOP_LIMIT_S, TOP
 
-TOP = Path(__file__).resolve().parents[2]
-USER, KEY = "trader1", "k3y-abcdefghij"
-STOP_LIMIT_S = 20.0
 REST_LIMIT_S = 20.0
 
 
@@ -52,7 +51,7 @@ class Venue:
 def venue_alone(folder: Path, *arguments: str) -> Iterator[Venue]:
     """Paused from its first moment that anybody sees. `folder`: a new place for what it keeps."""
     folder.mkdir()
-    environ = os.environ | {"TMPDIR": str(folder), "PROJECT_X_USERNAME": USER, "PROJECT_X_API_KEY": KEY}
+    environ = os.environ | {"TMPDIR": str(folder)} | LOGIN
     process = subprocess.Popen(
         [sys.executable, "-m", "engine.launch", "--simulator-only", *arguments],
         stdout=subprocess.PIPE,

@@ -19,21 +19,23 @@ def minutes(first: int, last: int) -> Stretch:
     return BEGIN_NS + first * MINUTE_NS, BEGIN_NS + last * MINUTE_NS
 
 
-def bars(flags: str, first: int = 0) -> Rows:
-    """A bar a minute for each letter: "." is good, "s" suspect, "j" joined, "J" both; of " " there is none."""
-    rows = made_bars.plain(len(flags), first, BEGIN_NS + first * MINUTE_NS)
+def bars(flags: str, minute: int = 0, number: int = 0) -> Rows:
+    """A bar a minute for each letter: "." is good, "s" suspect, "j" joined, "J" both; of " " there was none, and the
+    row of "x" is torn."""
+    rows = made_bars.plain(len(flags), 0, BEGIN_NS + minute * MINUTE_NS)
     rows["flags"] = [BarFlag.COMPLETE | _FLAGS.get(each, 0) for each in flags]
-    kept = rows[[letter != " " for letter in flags]]
-    kept["number"] = np.arange(first, first + len(kept))
-    return kept
+    there = np.array([letter != " " for letter in flags], np.bool_)
+    rows["number"] = number + np.cumsum(there) - 1
+    return rows[there & np.array([letter != "x" for letter in flags], np.bool_)]
 
 
 def seen(*flags: str) -> Doubts:
     """After looks at these, one after the other."""
-    known, first = Doubts(0), 0
+    known, minute = Doubts(0), 0
     for each in flags:
-        known = doubts.look(known, bars(each, first), first + len(each))
-        first += len(each)
+        rows = bars(each, minute, known.looked)
+        known = doubts.look(known, rows, known.looked + len(each.replace(" ", "")))
+        minute += len(each)
     return known
 
 
@@ -41,23 +43,35 @@ def seen(*flags: str) -> Doubts:
     ("flags", "outages"),
     [
         ("....", []),
+        (". ..", []),  # a minute without a trade
         (".ss.", [(1, 3)]),
         ("s..s", [(0, 1), (3, 4)]),
         ("s   s.", [(0, 5)]),  # what is missing between two of them was lost in it
-        ("ss  ..", [(0, 2)]),
+        ("ss  ..", [(0, 4)]),  # and what is missing behind it: a bar that began after it is not suspect
+        ("..  s.", [(2, 5)]),  # and before it: a bar that was closed by then is not
         (".s.j.s", [(5, 6)]),  # before the join it was another contract
         (".sJs.", [(3, 4)]),  # and the bar of the join has a part of it
         ("s..", [(0, 1)]),
+        ("..xx..", [(1, 5)]),  # rows that a power cut tore, and those beside them, which they may have said anew
+        (". xx .", [(0, 6)]),
+        ("..x s.", [(1, 5)]),
     ],
 )
-def test_an_outage_is_a_run_of_suspect_rows(flags: str, outages: list[Stretch]) -> None:
+def test_an_outage_is_a_run_of_suspect_rows_or_of_rows_that_are_torn(flags: str, outages: list[Stretch]) -> None:
     assert seen(flags).open == tuple(minutes(*each) for each in outages)
 
 
 def test_an_outage_goes_on_over_looks() -> None:
     assert seen("..s", "  s.").open == (minutes(2, 6),)
     assert seen("..s", ".s").open == (minutes(2, 3), minutes(4, 5))
-    assert seen("..s", "...").run_end_ns == 0
+    assert seen("..s", "  ..").open == (minutes(2, 5),)
+    assert seen("..", "  s.").open == (minutes(2, 5),)
+    assert seen("..s", "...", "  .").open == (minutes(2, 3),)
+
+
+@pytest.mark.parametrize("looks", [("..", "xx.."), ("..x", "x.."), ("..xx", ".."), ("..x", "x", "..")])
+def test_torn_rows_are_an_outage_over_looks(looks: tuple[str, ...]) -> None:
+    assert seen(*looks).open == (minutes(1, 5),)
 
 
 def test_revisions_of_bars_that_a_gap_touched_are_in_the_outage() -> None:
@@ -71,16 +85,13 @@ def test_revisions_of_bars_that_a_gap_touched_are_in_the_outage() -> None:
 def test_looks_in_parts_find_what_one_look_finds(seed: int) -> None:
     chance = random.Random(seed)
     for _ in range(200):
-        flags = "".join(chance.choices("..ss j", (8, 8, 3, 3, 2, 0.2), k=40))
-        rows = bars(flags)
+        flags = "".join(chance.choices("..ss xj", (8, 8, 3, 3, 2, 2, 0.2), k=40))
+        rows, end = bars(flags), len(flags.replace(" ", ""))
         known = Doubts(0)
-        at = 0
-        while at < len(rows):
-            step = chance.randrange(1, 9)
-            known = doubts.look(known, rows[at : at + step], min(at + step, len(rows)))
-            at += step
-        whole = doubts.look(Doubts(0), rows, len(rows))
-        assert known == whole
+        while known.looked < end:
+            to = min(known.looked + chance.randrange(1, 9), end)
+            known = doubts.look(known, rows[(rows["number"] >= known.looked) & (rows["number"] < to)], to)
+        assert known == doubts.look(Doubts(0), rows, end)
 
 
 def _covered(stretches: tuple[Stretch, ...]) -> set[int]:
@@ -112,7 +123,7 @@ def test_more_stretches_than_are_kept_become_fewer_that_hold_them_all() -> None:
 def test_doubts_are_written_and_read_back() -> None:
     known = seen("..s.js", ".ss")._replace(past=(minutes(-5, 0),))
     assert doubts.from_json(known.to_json()) == known
-    for bad in (b"", b"[]", b"{}", b"null", known.to_json()[:-2], known.to_json().replace(b"1,", b"9,", 1)):
+    for bad in (b"", b"[]", b"{}", b"null", known.to_json()[:-2], known.to_json().replace(b"2,", b"9,", 1)):
         with pytest.raises(ValueError):  # noqa: PT011 - of json, or of ours
             doubts.from_json(bad)
 

@@ -23,7 +23,7 @@ from shm.timeframe import parse
 from tests import made_bars
 from tests.engine.keeper.running import Stage
 from tests.engine.keeper.writing import HotWriter
-from tests.made_bars import BEGIN_NS, DAY_NS, QUARTERS, SECOND_NS
+from tests.made_bars import BEGIN_NS, DAY_NS, QUARTERS, SECOND_NS, highest, seen
 
 MINUTE = parse("1m")
 MINUTE_NS = MINUTE.length_ns
@@ -55,11 +55,10 @@ class Turning:
 
     def fill(self, rows: Rows) -> None:
         """Put all these, whenever there is room for more."""
-        end = 0
-        while end < len(rows):
-            room = self.writer.room(end)
-            self.writer.put(rows[end : end + room])
-            end += room
+        while len(rows):
+            room = self.writer.room(int(rows["number"][0]))
+            self.writer.put(rows[:room])
+            rows = rows[room:]
             self.turn()
 
     def wish(self) -> Any:
@@ -69,6 +68,17 @@ class Turning:
     def bars(self, rows: Rows) -> pl.DataFrame:
         """What a reader sees, with these as the hot rows."""
         return scan(self.folder, MINUTE, hot=Hot(rows, QUARTERS)).collect()
+
+
+class NotingDisk(Disk):
+    """The real one, and the names of what was synced, in order."""
+
+    def __init__(self) -> None:
+        self.steps: list[str] = []
+
+    def sync(self, path: Path) -> None:
+        self.steps.append(path.name)
+        super().sync(path)
 
 
 def suspect(rows: Rows, first: int, last: int) -> Rows:
@@ -173,6 +183,52 @@ def test_doubts_outlive_the_keeper_and_the_hot_rows(tmp_path: Path) -> None:
     assert (bars["flags"] & int(BarFlag.SUSPECT)).sum() == 0
 
 
+def test_rows_that_a_power_cut_tore_are_asked_for(tmp_path: Path) -> None:
+    """Before the first suspect row three good ones are torn; the venue is asked for all from there on."""
+    made = Turning(tmp_path)
+    whole = made_bars.plain(60, start_ns=AT_NOON_NS)
+    rows = suspect(whole.copy(), 30, 33)
+    made.writer.put(rows)
+    for number in (27, 28, 29):
+        made.writer.damage(number)
+    made.turn()
+    assert (made.wish()["start_ns"], made.wish()["end_ns"]) == (whole["start_ns"][26], whole["end_ns"][32])
+    made.stage.answer(made.wish()["number"], Answered.DONE, told(whole[26:33]))
+    made.turn()
+    bars = made.bars(np.delete(rows, [27, 28, 29]))
+    assert bars["start"].to_physical().to_list() == whole["start_ns"].tolist()
+    assert (bars["flags"] & int(BarFlag.SUSPECT)).sum() == 0
+
+
+def test_rows_that_a_power_cut_took_with_their_count_are_asked_for(tmp_path: Path) -> None:
+    """The keeper has looked at rows 20 to 39 and written that down; then they go, and others get their numbers."""
+    made = Turning(tmp_path)
+    whole = made_bars.plain(60, start_ns=AT_NOON_NS)
+    made.writer.put(suspect(whole[:40].copy(), 38, 39))
+    made.turn()
+    made.keeper.close()
+    made.writer.forget(20)
+    after = suspect(whole[50:].copy(), 0, 1)
+    after["number"] = np.arange(20, 30)
+    made.writer.put(after)
+    made.again()
+    made.turn()
+    (wish,) = made.stage.wishes()
+    assert (wish["start_ns"], wish["end_ns"]) == (whole["end_ns"][19], whole["end_ns"][50])
+
+
+def test_rows_that_are_sealed_and_overwritten_are_no_hole(tmp_path: Path) -> None:
+    made = Turning(tmp_path)
+    made.writer.put(suspect(made_bars.plain(20, start_ns=AT_NOON_NS), 5, 6))
+    made.turn()
+    made.stage.answer(made.wish()["number"], Answered.DONE, made_bars.plain(0))
+    made.turn()
+    made.fill(made_bars.plain(600, start_ns=AT_NOON_NS)[20:])
+    made.again()  # what it had written down is of row 20
+    made.turn()
+    assert len(made.stage.wishes()) == 0
+
+
 def test_the_past_is_asked_for_once_and_after_the_outages(tmp_path: Path) -> None:
     made = Turning(tmp_path, replace(MNQ, history_bars=500))
     rows = suspect(made_bars.plain(40, start_ns=AT_NOON_NS), 0, 1)  # the first bar of a new file always is
@@ -232,7 +288,9 @@ def test_other_settings_of_an_instrument_are_followed(tmp_path: Path) -> None:
     before = hours.read(hours.path_of(made.stage.here, "MNQ"))
     made.keeper.take(replace(made.stage.settings, symbols=(replace(MNQ, calendar="24/7"),)))
     made.turn()
-    assert len(hours.read(hours.path_of(made.stage.here, "MNQ"))) > len(before)
+    after = hours.read(hours.path_of(made.stage.here, "MNQ"))
+    open_ns, more_ns = (int((rows["close_ns"] - rows["open_ns"]).sum()) for rows in (before, after))
+    assert more_ns > open_ns
     assert len(made.stage.wishes()) == 1
 
 
@@ -246,6 +304,45 @@ def test_a_hot_file_in_place_of_another_is_found(tmp_path: Path) -> None:
     made.writer.put(made_bars.plain(128))
     made.turn()
     assert made.writer.sealed_to() == 128  # what was sealed of those numbers is told to the new one
+
+
+def test_a_hot_file_in_place_of_another_is_synced_at_once(tmp_path: Path) -> None:
+    disk = NotingDisk()
+    made = Turning(tmp_path, disk=disk, sync_s=3600)
+    made.turn()
+    HotWriter(made.stage.data, "MNQ", "1m")
+    disk.steps.clear()
+    made.turn()
+    assert disk.steps[:2] == ["hot", "MNQ"]  # and its name
+    made.turn()
+    assert disk.steps[2:] == []
+
+
+def test_what_a_worker_set_aside_is_sealed_before_what_came_after_it(tmp_path: Path) -> None:
+    """Its rows were not looked at in time either: what is doubted in them is asked for."""
+    made = Turning(tmp_path)
+    rows = suspect(made_bars.plain(430, start_ns=AT_NOON_NS), 60, 62)
+    made.keeper.close()
+    made.writer.put(rows[:50])
+    made.again()
+    made.turn()
+    made.keeper.close()
+    made.writer.put(rows[50:200])
+    made.writer.damage(150)
+    made.writer.set_aside(1)
+    rows["number"][200:] += 1 << 24
+    made.writer = HotWriter(made.stage.data, "MNQ", "1m", first=200 + (1 << 24))
+    made.writer.put(rows[200:])
+    made.again()
+    made.turn()
+    assert seen(made.bars(rows[:0])) == highest(rows[[*range(150), *range(151, 200), *range(200, 328)]], MINUTE)
+    assert made.stage.count("sealed_rows") == 199 + 128
+    assert made.stage.count("disk_errors") == 0
+    (wish,) = made.stage.wishes()
+    assert (wish["start_ns"], wish["end_ns"]) == (rows["start_ns"][149], rows["end_ns"][151])
+    made.again()
+    made.turn()
+    assert made.stage.count("sealed_rows") == 199 + 128
 
 
 def test_a_full_disk_is_counted_and_tried_again(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
@@ -284,15 +381,7 @@ def test_rows_that_were_damaged_hold_up_nothing(tmp_path: Path) -> None:
 
 
 def test_the_hot_file_is_synced_before_its_rows_are_sealed(tmp_path: Path) -> None:
-    class Noting(Disk):
-        def __init__(self) -> None:
-            self.steps: list[str] = []
-
-        def sync(self, path: Path) -> None:
-            self.steps.append(path.name)
-            super().sync(path)
-
-    disk = Noting()
+    disk = NotingDisk()
     made = Turning(tmp_path, disk=disk, sync_s=3600)
     made.turn()
     disk.steps.clear()

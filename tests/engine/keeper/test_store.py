@@ -2,6 +2,7 @@
 
 import errno
 import random
+from collections.abc import Callable
 from pathlib import Path
 
 import numpy as np
@@ -223,22 +224,27 @@ def _newest_ns(folder: Path) -> int:
     return max((path.stat().st_mtime_ns for path in folder.iterdir()), default=0)
 
 
+def _kept_until(folder: Path, rows: made_bars.Rows, steps: int, keep: Callable[[Store], object]) -> bool:
+    """Three sealed files of `rows`, kept and swept by one who ends after so many steps; whether that was too early."""
+    store = Store(folder, made_bars.subject("1hr"))
+    for at in (0, 30, 60):
+        store.seal(rows[at : at + 30], 1)
+    disk = StoppingDisk(100)
+    killed = Store(folder, made_bars.subject("1hr"), disk)
+    disk.steps = steps
+    try:
+        keep(killed)
+        killed.sweep(_newest_ns(folder) + 2 * GRACE_NS)
+    except Stopped:
+        return True
+    return False
+
+
 def test_a_kill_at_every_single_step_of_a_compaction_and_its_sweep(tmp_path: Path) -> None:
     rows = plain(90, step_ns=3600 * SECOND_NS)
     for steps in range(20):
         folder = tmp_path / str(steps)
-        store = Store(folder, made_bars.subject("1hr"))
-        for at in (0, 30, 60):
-            store.seal(rows[at : at + 30], 1)
-        disk = StoppingDisk(100)
-        killed = Store(folder, made_bars.subject("1hr"), disk)
-        disk.steps = steps
-        ended = False
-        try:
-            killed.compact(LATER_NS)
-            killed.sweep(_newest_ns(folder) + 2 * GRACE_NS)
-        except Stopped:
-            ended = True
+        ended = _kept_until(folder, rows, steps, lambda store: store.compact(LATER_NS))
         assert ended == (steps < 8)  # write, sync, rename, sync the folder; three unlinks, sync the folder
         again = Store(folder, made_bars.subject("1hr"))
         assert not list(folder.glob(".*"))
@@ -253,18 +259,7 @@ def test_a_kill_at_every_single_step_of_retention_and_its_sweep(tmp_path: Path) 
     rows = plain(90, step_ns=3600 * SECOND_NS)
     for steps in range(16):
         folder = tmp_path / str(steps)
-        store = Store(folder, made_bars.subject("1hr"))
-        for at in (0, 30, 60):
-            store.seal(rows[at : at + 30], 1)
-        disk = StoppingDisk(100)
-        killed = Store(folder, made_bars.subject("1hr"), disk)
-        disk.steps = steps
-        ended = False
-        try:
-            killed.retain(Limits(rows=30), LATER_NS)
-            killed.sweep(_newest_ns(folder) + 2 * GRACE_NS)
-        except Stopped:
-            ended = True
+        ended = _kept_until(folder, rows, steps, lambda store: store.retain(Limits(rows=30), LATER_NS))
         assert ended == (steps < 14)  # two marks of four steps; two files, two marks, each with the folder's sync
         left = seen(scan(folder, HOUR))
         assert left in [highest(rows[at:], HOUR) for at in (0, 30, 60)]

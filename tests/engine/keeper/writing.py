@@ -14,9 +14,11 @@ from tests.made_bars import QUARTERS
 
 
 class HotWriter:
-    """A hot file of some timeframes, each a ring of `size` rows."""
+    """A hot file of some timeframes, each a ring of `size` rows, numbered from `first` on."""
 
-    def __init__(self, data: Path, symbol: str, timeframes: str, size: int = 256, scale: Scale = QUARTERS) -> None:
+    def __init__(
+        self, data: Path, symbol: str, timeframes: str, size: int = 256, scale: Scale = QUARTERS, first: int = 0
+    ) -> None:
         self.folder = data / "bars" / symbol
         self.folder.mkdir(parents=True, exist_ok=True)
         self.size = size
@@ -26,7 +28,8 @@ class HotWriter:
         for t, name in enumerate(names):
             frame = self._segment.array("frames")[t]
             frame["unit"], frame["amount"] = parse(name)
-            frame["first"], frame["rows"] = t * size, size
+            frame["first"], frame["rows"], frame["first_number"] = t * size, size, first
+            self._segment.array("control")[layout.sealed_line(t)] = first
         bar_rows.seal_frames(self._segment.array("frames"))
         self.rescale(scale)
         self._begun = [0] * len(names)
@@ -38,6 +41,18 @@ class HotWriter:
     def damage(self, number: int) -> None:
         """A bit of that row of the first timeframe is another one."""
         self._segment.array("rows")["volume"][number % self.size] ^= 1
+
+    def damage_slots(self, t: int = 0) -> None:
+        """Neither copy of what timeframe `t` is can be believed."""
+        self._segment.array("slots")["count"][t] ^= 1
+
+    def set_aside(self, number: int) -> None:
+        """As a worker does before it makes another one."""
+        self._segment.path.rename(self.folder / f"hot.aside-{number}")
+
+    def forget(self, count: int, t: int = 0) -> None:
+        """A power cut: `count` rows are closed, and what came after them is not known."""
+        self._commit(t, count)
 
     def sealed_to(self, t: int = 0) -> int:
         return int(self._segment.array("control")[layout.sealed_line(t)])

@@ -77,11 +77,12 @@ def test_accounts_and_contracts(tmp_path: Path) -> None:
     play(tmp_path, story)
 
 
-def test_a_bad_token_opens_no_hub(tmp_path: Path) -> None:
+@pytest.mark.parametrize("hub", ["market", "user"])
+def test_a_bad_token_opens_no_hub(tmp_path: Path, hub: str) -> None:
     async def story(venue: Venue) -> None:
         for query in ("", "?access_token=a.b.c"):
             with pytest.raises(aiohttp.WSServerHandshakeError) as refused:
-                await venue.session.ws_connect(f"{venue.url}/hubs/market{query}")
+                await venue.session.ws_connect(f"{venue.url}/hubs/{hub}{query}")
             assert refused.value.status == 401
 
     play(tmp_path, story)

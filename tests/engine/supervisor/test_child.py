@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.supervisor.child import Child, Started, engine_environment, plain_environment
+from engine.supervisor.child import Child, Started, engine_environment, plain_environment, start_keeper
 from engine.supervisor.decide import Death
 
 CANARY = "canary-3f9a"
@@ -43,6 +43,16 @@ def test_an_end_is_read_as_it_was(code: str, death: Death) -> None:
     assert select.select([child.pidfd], [], [], 10)[0]
     assert child.reap() == death
     process.returncode = 0
+
+
+def test_the_keeper_yields_to_all_others() -> None:
+    keeper = start_keeper(os.environ)
+    try:
+        assert os.getpriority(os.PRIO_PROCESS, keeper.pid) > os.getpriority(os.PRIO_PROCESS, 0)
+    finally:
+        keeper.tell(signal.SIGKILL)
+        assert select.select([keeper.pidfd], [], [], 10)[0]
+        keeper.reap()
 
 
 def test_who_stands_still_has_not_heard_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -315,12 +315,7 @@ def test_a_keeper_that_cannot_run_is_parked_and_stops_nothing(start: Start) -> N
 def test_a_keeper_hears_of_instruments_that_come_and_go_and_one_that_stands_still_holds_nobody_up(
     start: Start, tmp_path: Path
 ) -> None:
-    folder = tmp_path / "symbols"
-    folder.mkdir()
-    for symbol in ("MNQ", "MES"):
-        (folder / f"{symbol}.toml").write_text("ring_mib = 1")
-    engine = start(watched=folder)
-    engine.until("ready")
+    engine, folder = _watching(start, tmp_path)
     keeper = engine.keeper_pid()
     (folder / "ES.toml").write_text("ring_mib = 1")
     engine.until("added", symbol="ES")
@@ -453,12 +448,7 @@ def test_the_watched_folder_is_followed(start: Start, tmp_path: Path, capfd: pyt
 def test_an_engine_that_ends_in_the_middle_of_a_change_is_followed_by_one_with_the_change(
     start: Start, tmp_path: Path
 ) -> None:
-    folder = tmp_path / "symbols"
-    folder.mkdir()
-    for symbol in ("MNQ", "MES"):
-        (folder / f"{symbol}.toml").write_text("ring_mib = 1")
-    engine = start(watched=folder)
-    engine.until("ready")
+    engine, folder = _watching(start, tmp_path)
     engine.until("said", role="engine", line={"event": "streaming"})
     engine.wish("engine", "deaf")  # it hears, and does not answer
     (folder / "MES.toml").unlink()
@@ -495,6 +485,17 @@ def test_what_a_successor_lets_go_of_is_removed_and_tried_again_when_its_file_ch
     wait_for(lambda: engine.worker_pids().get("MES"), LIMIT_S, "its worker")
     assert engine.worker_pids()["MNQ"] == other
     assert engine.stop() == 0
+
+
+def _watching(start: Start, tmp_path: Path) -> tuple[Supervised, Path]:
+    """An engine that is ready, and the folder with its two symbol files."""
+    folder = tmp_path / "symbols"
+    folder.mkdir()
+    for symbol in ("MNQ", "MES"):
+        (folder / f"{symbol}.toml").write_text("ring_mib = 1")
+    engine = start(watched=folder)
+    engine.until("ready")
+    return engine, folder
 
 
 def _heard(engine: Supervised) -> bytes:
