@@ -60,6 +60,7 @@ class Rule:
     must: str
     holds: Callable[[Any], bool]
     is_address: bool = False  # what is wrong with one may be a secret in it, which no sentence repeats
+    why: Callable[[Any], str] = lambda value: ""  # more words of what is wrong with one that does not hold
 
 
 def whole(default: int, low: int, high: int) -> Any:
@@ -114,6 +115,18 @@ def _are_timeframes(value: Any) -> bool:
         return len({parse(name) for name in value}) == len(value)
     except (ValueError, AttributeError):
         return False
+
+
+def _why_no_timeframes(value: Any) -> str:
+    """Of a list, its first bad entry."""
+    names = [name for name in value if isinstance(name, str)] if isinstance(value, list | tuple) else []
+    for place, name in enumerate(names):
+        try:
+            if parse(name) in [parse(before) for before in names[:place]]:
+                return f"{_shown(name)} is there twice"
+        except ValueError as error:
+            return f"{_shown(name)}: {error}"
+    return ""
 
 
 def _are_policies(value: Any) -> bool:
@@ -201,6 +214,7 @@ class SymbolSettings:
             "rule": Rule(
                 f'a list of at most {MAX_TIMEFRAMES} names of bars such as "1m", "4hr", "1day", "100tick", each once',
                 _are_timeframes,
+                why=_why_no_timeframes,
             )
         },
     )
@@ -494,8 +508,9 @@ def _read_table(kind: type[Table], value: object, source: str, prefix: str, **fi
                     f"{source}: {prefix}{key} has a user name, a password, a query or a fragment in it, so it is not"
                     f" shown: leave that out, and set {USER_VARIABLE} and {KEY_VARIABLE} in the environment"
                 )
+            why = f" ({said})" if (said := rule.why(given)) else ""
             raise ConfigError(
-                f"{source}: {prefix}{key} is {_shown(given)}, but it must be {rule.must}:"
+                f"{source}: {prefix}{key} is {_shown(given)}, but it must be {rule.must}{why}:"
                 f" correct it, or leave it out for {_shown(default)}"
             )
     return kind(**fixed, **table)

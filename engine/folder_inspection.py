@@ -34,7 +34,7 @@ def parts(folder: Path) -> list[Path]:
 def _parts(folder: Path) -> list[Path]:
     """Those of one instrument."""
     hot = folder / FILE_NAME
-    return [*([hot] if hot.is_file() else []), *(path for path in sorted(folder.glob("*/")) if timeframe_of(path))]
+    return [*([hot] if hot.exists() else []), *(path for path in sorted(folder.glob("*/")) if timeframe_of(path))]
 
 
 def examine(folder: Path, timeframe: Timeframe) -> tuple[Groups, list[tuple[str, str]]]:

@@ -21,7 +21,7 @@ def groups(hot: HotBars) -> tuple[Group, ...]:
 
 def checks(hot: HotBars) -> Iterator[tuple[str, str]]:
     """(what must hold, how it does not)."""
-    yield "table of timeframes: rings follow one another and fill the rows", ""
+    yield "table of timeframes, and scale of prices and sizes: checksums; rings follow one another", ""
     for t, timeframe in enumerate(hot.timeframes):
         try:
             end, rows = hot.slot(t).end, hot.unsealed(t)

@@ -9,7 +9,7 @@ import os
 import sys
 import time
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,11 +17,11 @@ import numpy as np
 import numpy.typing as npt
 
 from shm import layout, registry
-from shm.bars import HotBars
+from shm.bars import ASIDE, FILE_NAME, HotBars
 from shm.errors import LayoutError, NoEngine, ShardbookError
 from shm.journal import FILE_MAGIC, SUFFIX, journal_files
 from shm.layout import ASK, BID, SESSION_FIELDS, EventKind, Kind, Record, Source, State
-from shm.life import start_ticks
+from shm.life import is_held, start_ticks
 from shm.sealed import open_sealed, parse_name
 from shm.segment import Segment, attach
 
@@ -29,6 +29,7 @@ from . import hot_inspection, hours, keeper_inspection
 from .arguments import Arguments
 from .entry import complain
 from .feeds.session import State as FeedState
+from .keeper import doubts
 from .recorder.salvage import salvage
 from .table import decimals, reason_text
 
@@ -125,7 +126,7 @@ def _hot_bars(segment: Segment) -> tuple[tuple[hot_inspection.Group, ...], list[
     try:
         hot = HotBars(segment.path, segment.symbol)
     except LayoutError as error:
-        return (), [Check("table of timeframes", str(error))]
+        return (), [Check("what it says of itself", str(error))]
     return hot_inspection.groups(hot), [Check(what, fault) for what, fault in hot_inspection.checks(hot)]
 
 
@@ -146,7 +147,7 @@ def examine_folder(path: Path) -> Iterator[Report]:
     for part in [path] if timeframe else folder_inspection.parts(path):
         wanted = folder_inspection.timeframe_of(part)
         if wanted is None:
-            yield _examine_segment(part)
+            yield _examine_hot(part)
             continue
         groups, checks = folder_inspection.examine(part, wanted)
         yield Report(f"{part}", groups, tuple(Check(what, fault) for what, fault in checks))
@@ -542,9 +543,50 @@ def _examine_file(path: Path) -> Report:
     """Whatever it is. Raises LayoutError, OSError."""
     if _is_journal(path):
         return examine_journal(path)
+    if path.name == FILE_NAME or path.name.startswith(ASIDE):
+        return _examine_hot(path)
+    if path.name == doubts.FILE_NAME:
+        return _examine_doubts(path)
+    if path.suffix == ".lock" and path.is_file():
+        held = "held: a process works here" if is_held(path) else "free: no process works here"
+        return Report(f"{path}", (("lock", (("kind", "life lock of who works here"), ("state", held))),), ())
     if _is_bars(path):
         return examine_bars(path)
     return examine_hours(path) if path.suffix == hours.SUFFIX else _examine_segment(path)
+
+
+def _examine_hot(path: Path) -> Report:
+    """Of hot bars even one that is none is reported. Raises FileNotFoundError and OSError."""
+    try:
+        report = _examine_segment(path)
+    except LayoutError as error:
+        report = Report(f"{path}", (), (Check("a whole file of hot bars", str(error)),))
+    if path.name.startswith(ASIDE):
+        said = "another file took its place; the keeper seals what rows it can, and deletes it later"
+        report = replace(report, groups=(("set aside", (("why", said),)), *report.groups))
+    return report
+
+
+def _examine_doubts(path: Path) -> Report:
+    """What the keeper still asks for. Raises OSError."""
+    with open(path, "rb") as file:
+        data = file.read(doubts.MAX_FILE_BYTES)
+    try:
+        known = doubts.from_json(data)
+    except ValueError as error:
+        return Report(f"{path}", (), (Check("a list of what the venue is to be asked for", str(error)),))
+    rows = (
+        ("kind", "what the keeper asks the venue for"),
+        ("rows", f"looked at below {known.looked:,}"),
+        *((name, _stretches(stretches)) for name, stretches in (("outages", known.open), ("the past", known.past))),
+    )
+    return Report(f"{path}", (("doubts", rows),), (Check("a list that can be read"),))
+
+
+def _stretches(stretches: Sequence[tuple[int, int]]) -> str:
+    if not stretches:
+        return "none"
+    return f"{len(stretches):,}, from {_wall(stretches[0][0])} to {_wall(stretches[-1][1])}"
 
 
 def _examine_segment(path: Path) -> Report:
@@ -636,7 +678,7 @@ def _print_all(files: Iterable[Path], command: str) -> int:
 
 def _examine(path: Path) -> Iterable[Report]:
     """The reports of one path, whatever lies there."""
-    if path.is_dir():
+    if path.is_dir() and path.name != FILE_NAME:
         return [examine_journal(path)] if _is_journal(path) else examine_folder(path)
     return [_examine_file(path)]
 

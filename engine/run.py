@@ -31,7 +31,6 @@ QUIET_S = 0.3  # nothing arrived for so long: the sockets are empty too
 POLL_S = 0.02
 MAX_WAIT_S = 0.05  # a signal is seen within that, and so is the moment at which all is live
 COMPILING = "compiling the kernels; they are kept, so this is once and takes about half a minute …"
-COMPILING_S = 5.0  # kept kernels are loaded sooner than that, even on a busy machine
 
 
 class Failed(Exception):
@@ -79,8 +78,6 @@ class Outcome:
 
 def wait_until_ready(engine: Supervised, ending: Ending, screen: Screen) -> dict[str, Any] | None:
     """The supervisor's ready event; None if the end was wanted before. Raises Failed with the supervisor's sentence."""
-    began_s = time.monotonic()
-    compiling = noted = False
     untold: list[dict[str, Any]] = []  # a start that fails is told by its sentence alone
     ready: dict[str, Any] | None = None
     while not ending.wanted:
@@ -91,18 +88,15 @@ def wait_until_ready(engine: Supervised, ending: Ending, screen: Screen) -> dict
                 case {"event": "failed"}:
                     raise _failure(event)
                 case {"event": "compiling"}:
-                    compiling = True
+                    screen.note(COMPILING)
                 case {"event": "compiled"}:
-                    compiling = False
+                    pass
                 case _:
                     untold.append(event)
         if ready is not None:
             for each in untold:
                 screen.say(each)
             return ready
-        if compiling and not noted and time.monotonic() - began_s > COMPILING_S:
-            screen.note(COMPILING)
-            noted = True
         if not engine.running:
             raise EngineEnded("the engine ended before it was up; the end of its log is above")
     return None

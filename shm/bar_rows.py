@@ -1,14 +1,17 @@
-"""The checksum of bar rows and of what a timeframe is: a sum of words, each times an odd number of its own.
+"""The checksum of bar rows, of what a timeframe is, and of what a file of them says of itself: a sum of words, each
+times an odd number of its own.
 
 It tells a row that was torn, by a kill or by a power cut, from a whole one; it is no guard against somebody who means
 harm. Chosen because a kernel does it in a few nanoseconds and numpy does many rows at once. All of it wraps at 64 bits.
 """
 
+from collections.abc import Sequence
 from typing import Final
 
 import numpy as np
 
-from .layout import BAR, FORMING, SESSIONS, Rows, Words
+from .layout import BAR, FORMING, SESSIONS, TIMEFRAME, Rows, Words
+from .timeframe import checked
 
 SEED: Final = 0x5EED_BA25_0000_0001  # so that a row of zeros is no row
 
@@ -64,3 +67,34 @@ def seal_sessions(slot: Rows) -> int:
     """The checksum that belongs to one SESSIONS row."""
     words = slot.reshape(1).view(np.int64).reshape(1, SESSIONS.itemsize // 8)
     return int(checksums(words[:, :-2])[0])
+
+
+def seal_frames(frames: Rows) -> None:
+    """Give each TIMEFRAME row the checksum that belongs to it."""
+    frames["checksum"] = checksums(_frame_words(frames)[:, :-1])
+
+
+def frames_fault(frames: Rows, rows: int) -> str:
+    """What is wrong with the table of timeframes of a file that has room for `rows` rows; empty if nothing is."""
+    end = 0
+    for frame, checksum in zip(frames, checksums(_frame_words(frames)[:, :-1]), strict=True):
+        if frame["checksum"] != checksum:
+            return "its table of timeframes is damaged: a checksum does not fit"
+        try:
+            name = checked(int(frame["unit"]), int(frame["amount"])).name
+        except ValueError as error:
+            return f"its table of timeframes is damaged: {error}"
+        size = int(frame["rows"])
+        if int(frame["first"]) != end or size < 1 or size & (size - 1) or frame["first_number"] < 0:
+            return f"its table of timeframes is damaged: the ring of {name} cannot lie where it says"
+        end += size
+    return "" if end == rows else "its table of timeframes is damaged: the rings do not fill the rows"
+
+
+def scale_checksum(scale: Sequence[int]) -> int:
+    """Of the four numbers of a scale; 0 of one that is not known yet."""
+    return int(checksums(np.array([scale], np.int64))[0]) if any(scale) else 0
+
+
+def _frame_words(frames: Rows) -> Words:
+    return np.ascontiguousarray(frames).view(np.int64).reshape(-1, TIMEFRAME.itemsize // 8)

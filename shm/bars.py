@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 
 from . import layout
-from .bar_rows import newest, whole_bars
+from .bar_rows import frames_fault, newest, scale_checksum, whole_bars
 from .errors import LayoutError, NoHours, Overrun, UnknownTimeframe
-from .layout import BAR, BARS_SCALE, SESSION, BarFlag, Kind, Rows
+from .layout import BAR, BARS_SCALE, BARS_SCALE_CHECKSUM, SESSION, BarFlag, Kind, Rows
 from .page import MAX_TRIES, fence
 from .sealed import FETCHED
 from .sealed_folder import SealedFolder
@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from .frame_cache import FrameCache
 
 FILE_NAME = "hot"
+ASIDE = f"{FILE_NAME}.aside-"  # and a number: a file that another took the place of
 
 View = Literal["eth", "rth"]  # all of trading, or what of it lies in regular hours
 
@@ -81,15 +82,11 @@ class HotBars:
         self._rows = self.segment.array("rows")
         self._sessions = self.segment.array("sessions")
         self._frames = [tuple(int(value) for value in frame.item()[:5]) for frame in self.segment.array("frames")]
-        end = 0
-        for unit, amount, first, rows, number in self._frames:
-            whole = unit in tuple(Unit) and amount > 0 and rows > 0 and rows & (rows - 1) == 0
-            if not whole or first != end or number < 0:
-                raise LayoutError(f"{path} has a damaged table of timeframes")
-            end += rows
-        if end != len(self._rows):
-            raise LayoutError(f"{path} has a damaged table of timeframes")
+        if fault := frames_fault(self.segment.array("frames"), len(self._rows)):
+            raise LayoutError(f"{path}: {fault}")
         self.timeframes = tuple(Timeframe(Unit(frame[0]), frame[1]) for frame in self._frames)
+        self._scale = Scale(0, 0, 0, 0)
+        _ = self.scale  # a damaged one is told now
 
     @property
     def replaced(self) -> bool:
@@ -101,7 +98,17 @@ class HotBars:
 
     @property
     def scale(self) -> Scale:
-        return Scale(*self._control[BARS_SCALE : BARS_SCALE + 4].tolist())
+        """Raises LayoutError if its checksum does not fit. Once it is known it stays: another makes a new file."""
+        for _ in range(MAX_TRIES):
+            if self._scale.known:
+                break
+            words = self._control[BARS_SCALE : BARS_SCALE_CHECKSUM + 1].tolist()
+            if words[-1] == scale_checksum(words[:-1]):
+                self._scale = Scale(*words[:-1])
+                break
+        else:
+            raise LayoutError(f"{self.path}: its scale of prices and sizes is damaged: its checksum does not fit")
+        return self._scale
 
     def sealed_to(self, t: int) -> int:
         """Rows of timeframe `t` below that number are in sealed files."""

@@ -7,12 +7,13 @@ that a reader imports there imports this file.
 
 import hashlib
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
 import numba
-from numba.core import config
+from numba.core import config, event
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 
@@ -74,3 +75,25 @@ def _compile(function: Function, **options: bool) -> Function:
     finally:
         config.CACHE_DIR = before
     return compiled
+
+
+@contextmanager
+def telling_of_compiling(tell: Callable[[], None]) -> Iterator[None]:
+    """Call `tell` once, before the first kernel is compiled; not at all if all of them are kept and only loaded."""
+    with event.install_listener("numba:compile", _First(tell)):
+        yield
+
+
+class _First(event.Listener):  # type: ignore[misc]
+    """Passes the first start on."""
+
+    def __init__(self, tell: Callable[[], None]) -> None:
+        self._tell: Callable[[], None] | None = tell
+
+    def on_start(self, event: object) -> None:
+        if self._tell is not None:
+            self._tell()
+        self._tell = None
+
+    def on_end(self, event: object) -> None:
+        pass

@@ -74,9 +74,9 @@ Recorder segment (all of it written by the recorder; it and its ring are there o
     words     a line each for RECORDING_WORDS
 
 Bars segment (the worker makes it, and writes all of it but the keeper's lines; not in /dev/shm: a plain file on disk)
-    control   line 0 worker  the scale of its prices and sizes (4 words)
+    control   line 0 worker  the scale of its prices and sizes (4 words), and their checksum
               of timeframe t: line 1 + 2t worker  count, lost · line 2 + 2t keeper  sealed to
-    frames    TIMEFRAME[n]: which they are, and where in `rows` the ring of each lies
+    frames    TIMEFRAME[n]: which they are, and where in `rows` the ring of each lies; each with a checksum
     slots     FORMING[n, 2]: what a timeframe is after a ring record, in turns; a slot is whole when begin == end and
               its checksum fits, and the one of the two with the higher number counts
     rows      BAR[…]: of each timeframe a ring, numbered without end; rows below the `count` of its slot are closed
@@ -504,7 +504,8 @@ TIMEFRAME = np.dtype(
         ("first", "<i8"),  # where its ring begins in `rows`
         ("rows", "<i8"),  # of its ring: a power of two
         ("first_number", "<i8"),  # of its first row: above all that an earlier file may have had
-        ("spare", "<i8", (3,)),
+        ("spare", "<i8", (2,)),
+        ("checksum", "<i8"),
     ]
 )
 
@@ -611,6 +612,7 @@ KEEPER_WORDS = (
     "added_rows",  # bars of the venue's where there were none
     "repaired_rows",  # and where one was suspect
     "refused_rows",  # of the venue's that could not be taken
+    "deleted_asides",  # hot files that were set aside, when there are many or they are old
 )
 KEEPER_BYTES = 4096
 
@@ -634,7 +636,8 @@ RECORDING_WORDS = (
 RECORDING_BYTES = 4096
 
 # Words of a bars segment's control.
-BARS_SCALE = 0  # price_scale, price_increment, size_scale, size_increment; 0, 0, 0, 0 before the first config record
+BARS_SCALE = 0  # price_scale, price_increment, size_scale, size_increment; all 0 before the first config record
+BARS_SCALE_CHECKSUM = 4  # 0 until then
 _BARS_LINES = 2
 
 

@@ -219,10 +219,10 @@ def _checked_regions(path: Path, memory: memoryview, kind: Kind, generation: int
         raise LayoutError(f"{path} is no segment of shardbook: it does not begin with its mark")
     _check_version(path, int(header["layout_version"]))
     if int(header["kind"]) != kind:
-        raise LayoutError(f"{path} is of kind {int(header['kind'])}, and {int(kind)} ({kind.name}) was expected")
+        raise LayoutError(f"{path} is of kind {_kind(int(header['kind']))}, and {_kind(kind)} was expected")
     found = int(header["generation"])
     if not 1 <= found < MAX_GENERATION or (generation is not None and found != generation):
-        wanted = f"generation {generation}" if generation is not None else "a possible one"
+        wanted = f"generation {generation}" if generation is not None else f"one from 1 to {MAX_GENERATION - 1:,}"
         raise LayoutError(f"{path} says that it is of generation {found}, and {wanted} was expected")
     named = header["symbol"].item()
     if named != symbol.encode():
@@ -234,6 +234,10 @@ def _checked_regions(path: Path, memory: memoryview, kind: Kind, generation: int
     if int(header["total_bytes"]) != len(memory):
         raise LayoutError(f"{path} has {len(memory)} bytes, its header says {int(header['total_bytes'])}")
     return _described_regions(path, memory, kind, int(header["description_bytes"]), int(header["description_crc32"]))
+
+
+def _kind(number: int) -> str:
+    return f"{number} ({Kind(number).name.lower() if number in tuple(Kind) else 'which there is not'})"
 
 
 def _check_version(path: Path, version: int) -> None:

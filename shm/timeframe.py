@@ -80,7 +80,14 @@ def parse(name: str) -> Timeframe:
         raise ValueError(
             f"{name[:32]!r} is no timeframe: write a number and sec, min, hr, day, week, month, tick, vol, usd"
         )
-    made = Timeframe(unit, int(found[1]))
+    return checked(unit, int(found[1]))
+
+
+def checked(unit: int, amount: int) -> Timeframe:
+    """`amount` units, where bars can be cut by that. Raises ValueError as `parse` does."""
+    if unit not in tuple(Unit) or not 1 <= amount <= MAX_COUNT:
+        raise ValueError(f"{amount} of unit {unit} is no timeframe")
+    made = Timeframe(Unit(unit), amount)
     if made.unit in _SECONDS and 86_400 % (made.amount * _SECONDS[made.unit]):
         raise ValueError(f"{made.name!r} does not divide a day: 1, 5, 15, 30 of sec or min, and 1, 4 of hr do")
     if made.is_session and made.amount != 1:

@@ -21,10 +21,12 @@ class MadeHot:
         folder.mkdir(parents=True, exist_ok=True)
         self.path = folder / "hot"
         self.segment = create(self.path, Kind.BARS, layout.bars_regions(1, size), generation=1, symbol=symbol)
-        self.segment.array("control")[layout.BARS_SCALE : layout.BARS_SCALE + 4] = scale
+        words = self.segment.array("control")[layout.BARS_SCALE : layout.BARS_SCALE_CHECKSUM + 1]
+        words[:] = [*scale, bar_rows.scale_checksum(scale)]
         row = self.segment.array("frames")[0]
         row["unit"], row["amount"] = parse(timeframe)
         row["rows"] = self._size = size
+        bar_rows.seal_frames(self.segment.array("frames"))
         self.append(np.zeros(0, layout.BAR))
 
     @property

@@ -150,3 +150,16 @@ def test_the_notebook(engine: PlainEngine) -> None:
     asyncio.run(run())
     assert [type(change) for change in space["changes"]] == [Change] * 3
     assert space["book"].best_bid == 21600.0
+
+
+def test_bars_of_a_folder_that_is_not_there_are_one_sentence(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, str(EXAMPLES / "bars.py"), "MNQ", "1s", str(tmp_path / "none")],
+        env=os.environ | {"PYTHONPATH": str(EXAMPLES.parent.parent)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+    )
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith("bars.py: MNQ has no bars in ")
+    assert done.stderr.count("\n") == 1

@@ -3,7 +3,8 @@
 It is a process of its own, with one thread, because a fork copies nothing of other threads but their locks. Its
 standard input is one end of a socket pair of packets; the supervisor made it and has the other. Packets are JSON:
 
-    here → supervisor   {"event": "ready", "compile_seconds": 0.4}                    once, when all is warm
+    here → supervisor   {"event": "compiling"}                                        at most once: kernels are not kept
+                        {"event": "ready", "compile_seconds": 0.4}                    once, when all is warm
     supervisor → here   a Job (see job.py)
     here → supervisor   {"event": "spawned", "name": "MNQ", "pid": 123}               with a pidfd by SCM_RIGHTS
                         {"event": "refused", "name": "MNQ", "message": "…"}
@@ -25,6 +26,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
+from shm.compiled import telling_of_compiling
 from shm.life import AlreadyHeld, LifeLock, end_with
 
 from . import worker
@@ -152,7 +154,8 @@ def main() -> int:
     try:
         end_with(supervisor_pid, signal.SIGKILL)
         started_s = time.monotonic()
-        worker.warm()
+        with telling_of_compiling(lambda: _send(channel, {"event": "compiling"})):
+            worker.warm()
         gc.collect()
         gc.freeze()  # what is shared with the workers stays shared: a collection there would write to every object
         _send(channel, {"event": "ready", "compile_seconds": round(time.monotonic() - started_s, 3)})

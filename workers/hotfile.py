@@ -20,6 +20,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from shm import bar_rows, layout
+from shm.bars import ASIDE
 from shm.errors import LayoutError
 from shm.layout import BarFlag, Kind, Rows, Words
 from shm.life import AlreadyHeld, LifeLock
@@ -33,7 +34,6 @@ log = logging.getLogger("worker")
 HOT = "hot"
 _LOCK = "writer.lock"
 _NEW = "hot.new"
-_ASIDE = "hot.aside"
 _MIN_ROWS = 256
 _YEAR_NS = 366 * 86_400_000_000_000
 _NUMBERS_A_GENERATION = 32  # bits: rows that a new file may hold before the next generation's numbers begin
@@ -117,26 +117,27 @@ class HotFile:
 
     def _complaint(self, found: Segment) -> str:
         """What is wrong with a segment that is one of ours; empty if nothing is."""
-        frames, rows = found.array("frames"), found.array("rows")
-        end = 0
-        for frame, pair in zip(frames, found.array("slots"), strict=True):
-            size = int(frame["rows"])
-            if int(frame["first"]) != end or size < 1 or size & (size - 1) or int(frame["unit"]) not in tuple(Unit):
-                return "its table of timeframes is damaged"
-            end += size
+        if fault := bar_rows.frames_fault(found.array("frames"), len(found.array("rows"))):
+            return fault
+        scale = found.array("control")[layout.BARS_SCALE : layout.BARS_SCALE_CHECKSUM + 1].tolist()
+        if scale[-1] != bar_rows.scale_checksum(scale[:-1]):
+            return "its scale of prices and sizes is damaged: its checksum does not fit"
+        for pair in found.array("slots"):
             newest = bar_rows.newest(pair)
             if newest < 0 and any(_was_committed(slot) for slot in pair):
                 return "what it says of a timeframe fits neither of its two checksums"
             if newest >= 0 and int(pair[newest]["through"]) >> layout.GENERATION_SHIFT > self._generation:
                 return "it goes through records of a generation that is still to come"
-        return "" if end == len(rows) else "its table of timeframes is damaged"
+        return ""
 
     def _aside(self) -> Path:
-        """A name that no file set aside has."""
-        number = 1
-        while (path := self._folder / f"{_ASIDE}-{number}").exists():
-            number += 1
-        return path
+        """A name that no file set aside has or had: the keeper deletes old ones, but never that of the highest."""
+        return self._folder / f"{ASIDE}{self._asides() + 1}"
+
+    def _asides(self) -> int:
+        """How many files were set aside."""
+        found = (path.name.removeprefix(ASIDE) for path in self._folder.glob(f"{ASIDE}*"))
+        return max((int(number) for number in found if number.isascii() and number.isdigit()), default=0)
 
     def _suits(self, found: Segment) -> bool:
         frames = found.array("frames")
@@ -148,7 +149,7 @@ class HotFile:
     def _first_number(self) -> int:
         """Of the rows of a new file: above those of all files that were there before it."""
         used = sum(1 for path in self._folder.iterdir() if path.name != _LOCK and not path.name.startswith(HOT))
-        aside = sum(1 for _ in self._folder.glob(f"{_ASIDE}-*"))
+        aside = self._asides()
         if not used and not aside:
             return 0
         return (self._generation << _NUMBERS_A_GENERATION) + (aside << _NUMBERS_A_FILE)
@@ -178,26 +179,40 @@ class HotFile:
             if old is not None and each in held:
                 _carry(old, held[each], made, i)
             first += size
+        bar_rows.seal_frames(made.array("frames"))
         if old is not None:
             made.array("sessions")[:] = old.array("sessions")
             made.array("control")[: layout.WORDS_A_LINE] = old.array("control")[: layout.WORDS_A_LINE]
-            if set(held) - set(self._plan.timeframes):
-                os.link(self._folder / HOT, self._aside())
+            if others := [Timeframe(Unit(each[0]), each[1]).name for each in held.keys() - set(self._plan.timeframes)]:
+                aside = self._aside()
+                os.link(self._folder / HOT, aside)
+                log.warning(
+                    "%s: its hot bars are kept as %s too: %s are wanted no more",
+                    *(self._symbol, aside.name, " ".join(sorted(others))),
+                )
         (self._folder / _NEW).rename(self._folder / HOT)
         made.path = self._folder / HOT
         return made
 
     def rescale(self, scale: Sequence[int]) -> bool:
         """Say what one tick and one unit are. True if rows of another scale were there: they are set aside."""
-        words = self.array("control")[layout.BARS_SCALE : layout.BARS_SCALE + 4]
-        other = words.any() and words.tolist() != list(scale)
+        words = self._scale_words()
+        other = words.any() and words[:-1].tolist() != list(scale)
         if other:
-            (self._folder / HOT).rename(self._aside())
-            log.warning("%s: its tick or its unit changed: its hot bars are set aside and begun anew", self._symbol)
+            aside = self._aside()
+            (self._folder / HOT).rename(aside)
+            log.warning(
+                "%s: its tick or its unit changed: its hot bars are set aside as %s and begun anew",
+                *(self._symbol, aside.name),
+            )
             self._segment = self._make(None)
-            words = self.array("control")[layout.BARS_SCALE : layout.BARS_SCALE + 4]
-        words[:] = scale
+            words = self._scale_words()
+        words[:] = [*scale, bar_rows.scale_checksum(scale)]
         return bool(other)
+
+    def _scale_words(self) -> Words:
+        words: Words = self.array("control")[layout.BARS_SCALE : layout.BARS_SCALE_CHECKSUM + 1]
+        return words
 
     # ── the desk ──────────────────────────────────────────────────────────────────────────────────────────
 
@@ -349,9 +364,9 @@ def open_bars(folder: Path, symbol: str, generation: int, wanted: Plan) -> HotFi
     try:
         return HotFile(folder, symbol, generation, wanted)
     except AlreadyHeld as held:
-        log.error("%s has no bars: process %d writes to %s", symbol, held.pid, folder)
+        log.error("%s: it has no bars: process %d writes to %s", symbol, held.pid, folder)
     except NoRoom:
-        log.error("%s has no bars: there is no room on the disk of %s", symbol, folder)
+        log.error("%s: it has no bars: there is no room on the disk of %s", symbol, folder)
     except OSError as error:
-        log.error("%s has no bars: %s cannot be used (%s)", symbol, folder, error.strerror)
+        log.error("%s: it has no bars: %s cannot be used (%s)", symbol, folder, error.strerror)
     return None

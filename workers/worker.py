@@ -269,7 +269,7 @@ class Worker:
 
 def run(job: Job) -> int:
     """The life of one worker process; the exit status. The life lock is taken by the fork server's child before."""
-    logging.basicConfig(level=logging.INFO, format=f"%(levelname)s worker {job.name} %(message)s")
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(name)s %(levelname)s %(message)s")
     folder = generation_folder(Path(job.folder), job.generation)
     changed = attach(folder / "changed", Kind.CHANGED, writable=True, generation=job.generation)
     notes = np.zeros((len(job.instruments), pump.NOTES), np.int64)

@@ -13,10 +13,13 @@ from pathlib import Path
 import polars as pl
 
 import shm.indicators  # noqa: F401  gives expressions and frames the name `shard`
-from shm import Bars, attach
+from shm import Bars, ShardbookError, attach
 
 symbol, timeframe, *data = sys.argv[1:] or ["MNQ", "1s"]
-bars = Bars(Path(data[0]), symbol, timeframe) if data else attach()[symbol].bars(timeframe)
+try:
+    bars = Bars(Path(data[0]), symbol, timeframe) if data else attach()[symbol].bars(timeframe)
+except ShardbookError as error:
+    sys.exit(f"bars.py: {error}")
 
 # %% The newest, as numpy rows: the closed ones, and what forms
 print(bars.last(3)[["start_ns", "close", "volume", "revision"]])

@@ -39,6 +39,7 @@ WRITERS: Final[dict[str, Callable[[pl.DataFrame, BinaryIO], None]]] = {
     ".parquet": lambda made, file: made.write_parquet(file),
 }
 PATIENCE_S: Final = 120  # for a page: a venue that says 429 may want to be left alone for a minute
+CLOSED_DAYS: Final = 4  # the longest that an exchange is closed, with a holiday beside a weekend
 ENDED: Final = 130  # as shells say of a command that Ctrl-C ended
 
 
@@ -58,6 +59,7 @@ def download(options: argparse.Namespace, command: str) -> int:
     if not options.out.parent.is_dir():
         complain(command, f"{options.out.parent} is no folder: make it, or name another file with --out")
         return WRONG_USE
+    began_s = time.time()
     try:
         found, increment = asyncio.run(_fetch(options, settings, login, wanted, timeframe))
         if not len(found.fetched.rows):
@@ -77,11 +79,23 @@ def download(options: argparse.Namespace, command: str) -> int:
     for why, count in found.fetched.refused.items():
         complain(command, f"{count:,} rows of the venue's were left out: they {why}")
     first, last = made["start"][0], made["start"][-1]
+    if said := less(first.timestamp(), began_s, options.days):
+        complain(command, said)
     print(
         f"{len(made):,} bars of {' + '.join(found.contracts)}, {first:%Y-%m-%d %H:%M:%S} to {last:%Y-%m-%d %H:%M:%S}"
         f" UTC, in {options.out}"
     )
     return 0
+
+
+def less(first_s: float, now_s: float, days: float) -> str:
+    """What to say if the first bar comes later than was asked for: not of a weekend and a holiday; empty if nothing."""
+    missing_days = days - (now_s - first_s) / 86_400
+    if missing_days < CLOSED_DAYS:
+        return ""
+    return (
+        f"the venue told less than was asked for: its bars begin {missing_days:,.0f} days later than {days:g} days ago"
+    )
 
 
 def _settings(options: argparse.Namespace) -> Settings:

@@ -3,8 +3,9 @@
 A run of rows flagged SUSPECT, by number, is an outage, from where the row before it ends to where the one after it
 starts: what is missing beside them or between them was lost in it, as an outage that no bar touched leaves no other
 trace. Rows of which only the number is left, because a power cut tore them, are an outage from the row before them to
-the one after, both with it: they may have said one of the two anew. Nothing before the newest bar that is JOINED is
-asked for, because that was another contract. All stretches are half-open, ns UTC, sorted and apart from each other.
+the one after, both with it: they may have said one of the two anew. Nothing before the end of the newest bar that is
+JOINED is asked for: that was another contract, of which that bar has a part. All stretches are half-open, ns UTC,
+sorted and apart from each other.
 """
 
 import itertools
@@ -17,6 +18,8 @@ import numpy.typing as npt
 
 from shm.layout import BarFlag, Rows
 
+FILE_NAME: Final = "doubts.json"
+MAX_FILE_BYTES: Final = 1 << 18
 MAX_STRETCHES: Final = 1024  # beyond it the nearest become one, and what lies between is asked for with them
 _VERSION: Final = 2
 _NEVER_NS: Final = -(1 << 62)
@@ -76,7 +79,7 @@ def look(doubts: Doubts, rows: Rows, end: int) -> Doubts:
         *_stretches(ends[:-1], starts[1:], beside),
         *_stretches(starts[:-1], ends[1:], is_torn),
     ]
-    joins = rows["start_ns"][(rows["flags"] & int(BarFlag.JOINED)) != 0]
+    joins = rows["end_ns"][(rows["flags"] & int(BarFlag.JOINED)) != 0]
     joined_ns = max([doubts.joined_ns, *joins.tolist()])
     return Doubts(
         end,

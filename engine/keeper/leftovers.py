@@ -7,16 +7,13 @@ they are sealed when that file is found, before any of its own. The file set asi
 import logging
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
 
-from shm.bars import FILE_NAME, HotBars
+from shm.bars import ASIDE, HotBars
 from shm.errors import LayoutError
 from shm.layout import Rows
 from shm.timeframe import Timeframe
 
 from .hot import Hot
-
-_ASIDE: Final = f"{FILE_NAME}.aside-"
 
 _log = logging.getLogger(__name__)
 
@@ -27,7 +24,7 @@ def leftovers(folder: Path, symbol: str, hot: Hot) -> Iterator[tuple[Timeframe, 
 
     Raises Overrun, which means that a worker writes to a file that is set aside.
     """
-    for path in sorted(folder.glob(f"{_ASIDE}*"), key=lambda path: (len(path.name), path.name)):
+    for path in sorted(folder.glob(f"{ASIDE}*"), key=lambda path: (len(path.name), path.name)):
         try:
             aside = HotBars(path, symbol)
         except (LayoutError, FileNotFoundError) as error:

@@ -16,7 +16,7 @@ from ..config import SymbolSettings
 from ..history.stitching import on_trading_days, stitch
 from . import doubts
 from .disk import Disk, put, temporary
-from .doubts import Doubts, Stretch, Stretches
+from .doubts import FILE_NAME, MAX_FILE_BYTES, Doubts, Stretch, Stretches
 from .hot import Hot
 from .rows import in_units_of
 from .store import Store
@@ -25,8 +25,6 @@ from .wishes import MAX_BARS, Answer, Wish
 
 AGAIN_NS: Final = 300_000_000_000  # what is not settled yet is asked for again
 LATER_NS: Final = 60_000_000_000  # the venue could not be asked
-FILE_NAME: Final = "doubts.json"
-MAX_FILE_BYTES: Final = 1 << 18
 _SPARSEST: Final = 8  # an exchange is open for more than an eighth of the time
 _FORTNIGHT_NS: Final = 14 * 86_400_000_000_000
 

@@ -12,6 +12,7 @@ from shm.timeframe import Timeframe, parse
 
 from ..config import KeeperSettings, SymbolSettings
 from ..page import Page
+from . import asides
 from .disk import Disk
 from .instrument import Instrument
 from .retention import Limits, beyond_together
@@ -44,6 +45,8 @@ class Upkeep:
             for each in instruments:
                 for shelf in each.shelves.values():
                     self._tidy(shelf, each.settings, wall_ns)
+                if each.hot_file is not None:  # and so what could be had of its files set aside was had
+                    self._sweep(each, wall_ns)
             self._keep_together(instruments)
 
     def sync(self, instruments: Iterable[Instrument]) -> None:
@@ -68,6 +71,12 @@ class Upkeep:
             self._page.add("deleted_files", len(store.sweep(wall_ns)))
         except OSError as error:
             self._failed(f"{store.folder} cannot be kept in order", error)
+
+    def _sweep(self, instrument: Instrument, wall_ns: int) -> None:
+        try:
+            self._page.add("deleted_asides", asides.sweep(self._disk, instrument.folder, wall_ns))
+        except OSError as error:
+            self._failed(f"{instrument.folder} cannot be kept in order", error)
 
     def _keep_together(self, instruments: Iterable[Instrument]) -> None:
         """The limit of all bars on disk."""

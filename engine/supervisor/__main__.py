@@ -2,7 +2,8 @@
 
 Its job comes on standard input (job.py). On standard output it tells launch, one JSON object a line:
 
-    compiling, compiled {seconds}               the fork server prepares the kernels
+    compiling                                   kernels are not kept from an earlier start: it takes a while
+    compiled {seconds}                          the fork server has all of them
     ready {name, generation, folder, …pids}     every process was started
     died {role, pid, how, symbols}, restarted {role, pid, restarts, why, symbols}; symbols: that it works for
     refused {role, how}                         the fork server could not make that worker

@@ -34,7 +34,7 @@ from .job import Job
 from .lines import LineReader, Report
 from .listing import list_all
 from .memory import Memory
-from .server import ForkServer, Ready, Refused, Spawned
+from .server import Compiling, ForkServer, Ready, Refused, Spawned
 from .signals import Signals
 from .turnover import Ask, Discard, Drop, Put, Step, Turnover
 from .wishes import compare
@@ -171,7 +171,6 @@ class Supervisor:
             self._server = ForkServer(self._environ)
             self._server_packets = 0
             self._selector.register(self._server.channel, selectors.EVENT_READ, self._on_answers)
-            self._report.say("compiling")
             return self._server
         if part is Part.SIMULATOR:
             child = start_simulator(self._environ)
@@ -338,6 +337,9 @@ class Supervisor:
         for answer in self._server.answers():
             self._server_packets += 1
             match answer:
+                case Compiling():
+                    if self._compile_seconds is None:
+                        self._report.say("compiling")
                 case Ready(seconds):
                     if self._compile_seconds is None:
                         self._report.say("compiled", seconds=seconds)

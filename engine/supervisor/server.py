@@ -14,6 +14,11 @@ _MAX_PACKET_BYTES = 1 << 16
 
 
 @dataclass(frozen=True, slots=True)
+class Compiling:
+    """Its kernels are not kept from an earlier start: it takes a while."""
+
+
+@dataclass(frozen=True, slots=True)
 class Ready:
     """It has compiled or loaded all kernels."""
 
@@ -35,6 +40,9 @@ class Refused:
     message: str
 
 
+Answer = Compiling | Ready | Spawned | Refused
+
+
 class ForkServer(Started):
     """A running `python -m workers`. `channel` is readable when it has answered or ended."""
 
@@ -52,7 +60,7 @@ class ForkServer(Started):
             return False
         return True
 
-    def answers(self) -> Iterator[Ready | Spawned | Refused]:
+    def answers(self) -> Iterator[Answer]:
         """What it has answered and nobody took yet; does not wait."""
         while True:
             try:
@@ -66,7 +74,9 @@ class ForkServer(Started):
             yield _answer(json.loads(packet), descriptors)
 
 
-def _answer(message: dict[str, Any], descriptors: list[int]) -> Ready | Spawned | Refused:
+def _answer(message: dict[str, Any], descriptors: list[int]) -> Answer:
+    if message["event"] == "compiling":
+        return Compiling()
     if message["event"] == "ready":
         return Ready(float(message["compile_seconds"]))
     if message["event"] == "spawned":

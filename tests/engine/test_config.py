@@ -92,6 +92,19 @@ def test_bounds_are_where_the_rule_says(tmp_path: Path, key: str) -> None:
     assert [rule.holds(value) for value in (low - 1, low, high, high + 1)] == [False, True, True, False]
 
 
+@pytest.mark.parametrize(
+    ("value", "why"),
+    [
+        ('["1s", "7s"]', "('7s': '7sec' does not divide a day"),
+        ('["2d"]', "('2d': '2day' cannot be: days, weeks and months come one at a time)"),
+        ('["1m", "1min"]', "('1min' is there twice)"),
+        ('["1m", "minute"]', "('minute': 'minute' is no timeframe: write a number and"),
+    ],
+)
+def test_the_timeframe_that_is_none_is_named_and_why(tmp_path: Path, value: str, why: str) -> None:
+    assert why in refusal(tmp_path, f"timeframes = {value}")
+
+
 @pytest.mark.parametrize("value", ['"1m"', '["1m", "60"]', '["7m"]', '["1m", "1min"]', "[1]", str(["1s"] * 33)])
 def test_timeframes_that_are_none(tmp_path: Path, value: str) -> None:
     assert "timeframes is" in refusal(tmp_path, f"timeframes = {value}")

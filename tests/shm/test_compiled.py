@@ -99,3 +99,31 @@ def test_division_by_zero_in_a_kernel_raises_nothing() -> None:
         return numbers[0] / numbers[1]  # type: ignore[no-any-return]
 
     assert np.isinf(numba.njit(**options)(divide)(np.array([1.0, 0.0])))
+
+
+TOLD = """
+from shm.compiled import kernel, telling_of_compiling
+
+@kernel
+def one(): return 1
+
+@kernel
+def two(): return 2
+
+with telling_of_compiling(lambda: print("compiling", flush=True)):
+    one(), two()
+"""
+
+
+def test_compiling_is_told_once_and_loading_is_not(tmp_path: Path) -> None:
+    script = tmp_path / "told.py"
+    script.write_text(TOLD)
+    environment = {**os.environ, "XDG_CACHE_HOME": str(tmp_path), "PYTHONPATH": str(TOP)}
+
+    def said() -> str:
+        return subprocess.run(
+            [sys.executable, str(script)], env=environment, capture_output=True, text=True, check=True, timeout=120
+        ).stdout
+
+    assert said() == "compiling\n"
+    assert said() == ""

@@ -149,8 +149,8 @@ def test_a_missing_file_is_not_a_damaged_one(path: Path) -> None:
         ("layout_version", b"\0" * 8, "half built"),
         ("layout_version", (layout.LAYOUT_VERSION - 1 or 1 << 40).to_bytes(8, "little"), "layout version"),
         ("layout_version", (layout.LAYOUT_VERSION + 1).to_bytes(8, "little"), "newer layout version.*update"),
-        ("kind", b"\1", "of kind 1, and 2"),
-        ("kind", b"\0", "of kind 0"),
+        ("kind", b"\1", r"of kind 1 \(ring\), and 2 \(book\) was expected"),
+        ("kind", b"\0", r"of kind 0 \(which there is not\)"),
         ("generation", b"\6", "generation 6, and generation 7"),
         ("generation", b"\0", "generation 0"),
         ("writer_pid", b"\xff" * 8, "a writer that cannot exist"),
@@ -192,7 +192,7 @@ def test_any_generation_that_can_be_is_taken_if_none_is_asked_for(path: Path) ->
     make(path)
     assert segment.attach(path, Kind.BOOK, symbol="MNQ").generation == 7
     damage(path, field("generation"), b"\xff" * 8)
-    with pytest.raises(LayoutError, match="a possible one"):
+    with pytest.raises(LayoutError, match=r"one from 1 to 8,388,607 was expected"):
         segment.attach(path, Kind.BOOK, symbol="MNQ")
 
 

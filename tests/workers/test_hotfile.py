@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from shm import layout
+from shm import bar_rows, layout
 from shm.bars import HotBars
 from shm.errors import LayoutError
 from shm.layout import Kind
@@ -55,6 +55,8 @@ def _tear_both_slots(data: bytes) -> bytes:
         pytest.param(_flip(3), id="its mark"),
         pytest.param(_flip(HEAD - 1), id="its description"),
         pytest.param(_flip(layout.bars_regions(2, 512)["frames"].offset + 16), id="its table of timeframes"),
+        pytest.param(_flip(layout.bars_regions(2, 512)["frames"].offset + 8), id="the length of its bars"),
+        pytest.param(_flip(layout.HEADER_BYTES + 8 * (layout.BARS_SCALE + 1)), id="its tick"),
         pytest.param(_flip_both_slots, id="both slots"),
         pytest.param(_tear_both_slots, id="the ends of both slots"),
         pytest.param(lambda data: data[: len(data) // 2], id="cut off"),
@@ -74,6 +76,21 @@ def test_a_damaged_file_is_set_aside_and_a_new_one_begun(tmp_path: Path, damage:
     assert first[0] > 5  # no number is given twice
     assert not hot.array("rows")["number"].any()
     hot.close()
+
+
+def test_amounts_that_no_timeframe_has_are_damage(tmp_path: Path) -> None:
+    """With a checksum that fits: of a worker that never was."""
+    rig = fill(tmp_path, 1)
+    assert rig.hot is not None
+    frames = rig.hot.array("frames")
+    for unit, amount in ((1, 7), (4, 2), (7, 0), (7, 10**12 + 1), (99, 1)):
+        frames["unit"][0], frames["amount"][0] = unit, amount
+        bar_rows.seal_frames(frames)
+        with pytest.raises(LayoutError, match="its table of timeframes is damaged"):
+            HotBars(tmp_path / "hot", "MNQ")
+    rig.hot.close()
+    HotFile(tmp_path, "MNQ", 1, WANTED).close()
+    assert (tmp_path / "hot.aside-1").exists()
 
 
 def _damaged(data: bytes, rng: random.Random) -> bytes:
@@ -171,7 +188,7 @@ def test_one_damaged_slot_costs_trust_and_no_bar(tmp_path: Path) -> None:
     assert rig.rows(0).tobytes()[: len(rows)] == rows
 
 
-def test_other_timeframes_keep_what_the_file_had_of_them(tmp_path: Path) -> None:
+def test_other_timeframes_keep_what_the_file_had_of_them(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     rig = fill(tmp_path, 5)
     rows, forming = rig.rows(0).tobytes(), rig.forming(0).tobytes()
     assert rig.hot is not None
@@ -182,9 +199,22 @@ def test_other_timeframes_keep_what_the_file_had_of_them(tmp_path: Path) -> None
     assert rig.forming(1).tobytes() == forming
     assert len(rig.rows(0)) == 0
     assert [path.name for path in tmp_path.glob("hot.aside-*")] == ["hot.aside-1"]  # it has the bars of three ticks
+    assert "its hot bars are kept as hot.aside-1 too: 3tick are wanted no more" in caplog.text
     rig.trades([(rig.wall_ns, TICKS, 2, 0)])
     rig.drain()
     assert int(rig.forming(1)["trades"][0]) == 2
+
+
+def test_numbers_are_never_given_twice_though_files_set_aside_are_deleted(tmp_path: Path) -> None:
+    given = set()
+    for _ in range(4):
+        hot = HotFile(tmp_path, "MNQ", 1, WANTED)
+        given.add(int(hot.array("frames")["first_number"][0]))
+        hot.close()
+        (tmp_path / "hot").write_bytes(b"")
+        for path in sorted(tmp_path.glob("hot.aside-*"))[:-1]:
+            path.unlink()
+    assert len(given) == 4
 
 
 def test_two_processes_never_write_to_one_file(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from tests import made_bars
 from tests.made_bars import BEGIN_NS, SECOND_NS
 
 MINUTE_NS = 60 * SECOND_NS
+_FLAGS = {"s": BarFlag.SUSPECT, "j": BarFlag.JOINED, "J": BarFlag.SUSPECT | BarFlag.JOINED}
 
 
 def minutes(first: int, last: int) -> Stretch:
@@ -19,10 +20,10 @@ def minutes(first: int, last: int) -> Stretch:
 
 
 def bars(flags: str, minute: int = 0, number: int = 0) -> Rows:
-    """A bar a minute for each letter: "." is good, "s" suspect, "j" joined; of " " there was none, and the row of "x"
-    is torn."""
+    """A bar a minute for each letter: "." is good, "s" suspect, "j" joined, "J" both; of " " there was none, and the
+    row of "x" is torn."""
     rows = made_bars.plain(len(flags), 0, BEGIN_NS + minute * MINUTE_NS)
-    rows["flags"] = [BarFlag.COMPLETE | {"s": BarFlag.SUSPECT, "j": BarFlag.JOINED}.get(each, 0) for each in flags]
+    rows["flags"] = [BarFlag.COMPLETE | _FLAGS.get(each, 0) for each in flags]
     there = np.array([letter != " " for letter in flags], np.bool_)
     rows["number"] = number + np.cumsum(there) - 1
     return rows[there & np.array([letter != "x" for letter in flags], np.bool_)]
@@ -49,6 +50,7 @@ def seen(*flags: str) -> Doubts:
         ("ss  ..", [(0, 4)]),  # and what is missing behind it: a bar that began after it is not suspect
         ("..  s.", [(2, 5)]),  # and before it: a bar that was closed by then is not
         (".s.j.s", [(5, 6)]),  # before the join it was another contract
+        (".sJs.", [(3, 4)]),  # and the bar of the join has a part of it
         ("s..", [(0, 1)]),
         ("..xx..", [(1, 5)]),  # rows that a power cut tore, and those beside them, which they may have said anew
         (". xx .", [(0, 6)]),

@@ -407,6 +407,17 @@ def test_limits_of_a_timeframe_and_of_the_disk(tmp_path: Path) -> None:
     assert sum(file.rows for file in listing(made.folder, MINUTE).read) == 384  # far below a MiB
 
 
+def test_hot_files_that_were_set_aside_go_in_time_and_are_counted(tmp_path: Path) -> None:
+    made = Turning(tmp_path)
+    for number in range(1, 7):
+        (made.writer.folder / f"hot.aside-{number}").touch()
+    made.turn()
+    assert made.stage.count("deleted_asides") == 2
+    assert sorted(path.name for path in made.writer.folder.glob("hot.aside-*")) == [
+        f"hot.aside-{number}" for number in (3, 4, 5, 6)
+    ]
+
+
 def test_two_keepers_do_not_write_to_one_instrument(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     made = Turning(tmp_path)
     made.writer.put(made_bars.plain(230))

@@ -30,11 +30,13 @@ class HotWriter:
             frame["unit"], frame["amount"] = parse(name)
             frame["first"], frame["rows"], frame["first_number"] = t * size, size, first
             self._segment.array("control")[layout.sealed_line(t)] = first
+        bar_rows.seal_frames(self._segment.array("frames"))
         self.rescale(scale)
         self._begun = [0] * len(names)
 
     def rescale(self, scale: Scale) -> None:
-        self._segment.array("control")[layout.BARS_SCALE : layout.BARS_SCALE + 4] = scale
+        words = self._segment.array("control")[layout.BARS_SCALE : layout.BARS_SCALE_CHECKSUM + 1]
+        words[:] = [*scale, bar_rows.scale_checksum(scale)]
 
     def damage(self, number: int) -> None:
         """A bit of that row of the first timeframe is another one."""
