@@ -1,4 +1,5 @@
-"""The checksum of bar rows and of what a timeframe is: a sum of words, each times an odd number of its own.
+"""The checksum of bar rows and of what a timeframe is: a sum of words, each times an odd number of its own; and what
+a row does not tell.
 
 It tells a row that was torn, by a kill or by a power cut, from a whole one; it is no guard against somebody who means
 harm. Chosen because a kernel does it in a few nanoseconds and numpy does many rows at once. All of it wraps at 64 bits.
@@ -42,6 +43,20 @@ def whole_bars(rows: Rows) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     words = rows.view(np.int64).reshape(-1, BAR_WORDS)
     right: np.ndarray[tuple[int], np.dtype[np.bool_]] = checksums(words[:, :-1]) == words[:, -1]
     return right
+
+
+def untold(rows: Rows) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Which BAR rows have a volume and say nothing of its trades: 0 trades beside it. The venue's bars are such."""
+    found: np.ndarray[tuple[int], np.dtype[np.bool_]] = (rows["trades"] == 0) & (rows["volume"] != 0)
+    return found
+
+
+def unpriced(rows: Rows) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Which BAR rows have no prices: bars of a period without a trade that are only marked. All four prices are 0."""
+    found: np.ndarray[tuple[int], np.dtype[np.bool_]] = (rows["trades"] == 0) & (rows["volume"] == 0)
+    for name in ("open", "high", "low", "close"):
+        found &= rows[name] == 0
+    return found
 
 
 def _is_whole(row: Rows, words: int) -> bool:

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Literal, NamedTuple
 import numpy as np
 
 from . import layout
-from .bar_rows import newest, whole_bars
+from .bar_rows import newest, unpriced, untold, whole_bars
 from .errors import LayoutError, NoHours, Overrun, UnknownTimeframe
 from .layout import BAR, BARS_SCALE, SESSION, BarFlag, Kind, Rows
 from .page import MAX_TRIES, fence
@@ -42,9 +42,10 @@ PRICED_BAR = np.dtype(
         ("start_ns", "<i8"),  # exchange time; the key
         ("end_ns", "<i8"),
         *((name, "<f8") for name in ("open", "high", "low", "close")),  # nan in a bar that is marked to be empty
-        *((name, "<f8") for name in ("volume", "buy_volume", "sell_volume")),
-        ("trades", "<i8"),
-        ("vwap", "<f8"),  # nan without a trade
+        ("volume", "<f8"),
+        *((name, "<f8") for name in ("buy_volume", "sell_volume")),  # nan in a bar of the venue's: it does not tell them
+        ("trades", "<i8"),  # 0 beside a volume: not known
+        ("vwap", "<f8"),  # nan without a trade, and where it is not known
         ("flags", "<u4"),  # layout.BarFlag
         ("revision", "<u4"),
         ("trading_day", "<i4"),  # days since 1970-01-01
@@ -369,14 +370,15 @@ def priced(rows: Rows, scale: Scale) -> Rows:
     for name in ("start_ns", "end_ns", "trades", "flags", "revision", "trading_day", "number", "sequence", "notional"):
         made[name] = rows[name]
     made["number"][(rows["flags"] & BarFlag.FORMING) != 0] = -1
-    empty = (rows["trades"] == 0) & (rows["close"] == 0)
     for name in ("open", "high", "low", "close"):
         made[f"{name}_ticks"] = rows[name]
-        made[name] = np.where(empty, NAN, scale.prices(rows[name]))
+        made[name] = np.where(unpriced(rows), NAN, scale.prices(rows[name]))
     for name in ("volume", "buy_volume", "sell_volume"):
         made[f"{name}_units"] = rows[name]
         made[name] = scale.sizes(rows[name])
-    some = rows["volume"] != 0
+    silent = untold(rows)
+    made["buy_volume"][silent] = made["sell_volume"][silent] = NAN
+    some = (rows["volume"] != 0) & ~silent
     mean = np.divide(rows["notional"], rows["volume"], out=np.full(len(rows), NAN), where=some)
     made["vwap"] = mean * (scale.price_increment / 10**scale.price_scale)
     return made

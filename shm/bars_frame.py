@@ -22,6 +22,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
+from .bar_rows import unpriced, untold
 from .errors import LayoutError
 from .frame_cache import FrameCache
 from .layout import BAR
@@ -32,6 +33,7 @@ from .values import Scale
 
 START: Final = pl.Datetime("ns", "UTC")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_PRICES: Final = ("open", "high", "low", "close")
 _VOLUMES: Final = ("volume", "buy_volume", "sell_volume")
 _WHOLE: Final = Scale(0, 1, 0, 1)
 _FIRST_NS, _LAST_NS = -(1 << 63), (1 << 63) - 1
@@ -85,7 +87,7 @@ def schema(whole_sizes: bool = True) -> pl.Schema:
         {
             "start": START,
             "end": START,
-            **dict.fromkeys(("open", "high", "low", "close"), pl.Float64()),
+            **dict.fromkeys(_PRICES, pl.Float64()),
             **dict.fromkeys(_VOLUMES, volume),
             "trades": pl.Int64(),
             "vwap": pl.Float64(),
@@ -102,7 +104,10 @@ def frame(rows: npt.NDArray[np.void], scale: Scale) -> pl.DataFrame:
     """BAR rows as columns, in their order.
 
     A price or size is the float nearest to the exact one, so the integer behind it is had again by rounding
-    price × 10^scale / increment, as long as it and the product stay below 2^50. A bar without volume has no vwap.
+    price × 10^scale / increment, as long as it and the product stay below 2^50. Null is what there is not or what is
+    not known: the vwap of a bar without volume, the prices of one that is only marked to be empty, the trading day
+    where nobody told it, and buy and sell volume, trades and vwap of a bar with a volume and no trades, as the venue's
+    are.
     """
     price = float(scale.price_increment), float(10**scale.price_scale)
     size = float(scale.size_increment), float(10**scale.size_scale)
@@ -110,7 +115,7 @@ def frame(rows: npt.NDArray[np.void], scale: Scale) -> pl.DataFrame:
     columns: dict[str, npt.NDArray[np.generic]] = {
         "start": rows["start_ns"],
         "end": rows["end_ns"],
-        **{name: rows[name] * price[0] / price[1] for name in ("open", "high", "low", "close")},
+        **{name: rows[name] * price[0] / price[1] for name in _PRICES},
     }
     for name in _VOLUMES:
         units = rows[name]
@@ -122,25 +127,32 @@ def frame(rows: npt.NDArray[np.void], scale: Scale) -> pl.DataFrame:
     for name in ("flags", "revision", "trading_day", "number", "sequence"):
         columns[name] = rows[name]
     made = pl.DataFrame({name: np.ascontiguousarray(column) for name, column in columns.items()})
-    made = made.with_columns(vwap=pl.when(pl.Series(np.ascontiguousarray(volume)) > 0).then("vwap"))
+    known, is_priced = pl.Series(~untold(rows)), pl.Series(~unpriced(rows))
+    made = made.with_columns(
+        pl.when(is_priced).then(pl.col(_PRICES)),
+        pl.when(known).then(pl.col("buy_volume", "sell_volume", "trades")),
+        pl.when(known & pl.Series(volume > 0)).then(pl.col("vwap")),
+        pl.when(pl.col("trading_day") != 0).then(pl.col("trading_day")),
+    )
     return made.cast(schema(scale.whole_sizes))
 
 
 def rows_of(bars: pl.DataFrame, scale: Scale) -> npt.NDArray[np.void]:
-    """The BAR rows behind a frame, in its order and without checksums: what `frame` undoes, below 2^50."""
+    """The BAR rows behind a frame, in its order and without checksums: what `frame` undoes, below 2^50; null is 0."""
     price, size = 10**scale.price_scale, 10**scale.size_scale
+    bars = bars.with_columns(pl.col(*_PRICES, *_VOLUMES, "trades", "vwap").fill_null(0))
     rows = np.zeros(len(bars), BAR)
     for name, column in (("start_ns", "start"), ("end_ns", "end")):
         rows[name] = bars[column].to_physical().to_numpy()
-    for name in ("open", "high", "low", "close"):
+    for name in _PRICES:
         rows[name] = np.rint(bars[name].to_numpy() * price / scale.price_increment)
     for name in _VOLUMES:
         rows[name] = np.rint(bars[name].to_numpy() * size / scale.size_increment)
-    mean = bars["vwap"].fill_null(0).to_numpy() * price / scale.price_increment
+    mean = bars["vwap"].to_numpy() * price / scale.price_increment
     rows["notional"] = np.rint(mean * rows["volume"])
     for name in ("trades", "flags", "revision", "number", "sequence"):
         rows[name] = bars[name].to_numpy()
-    rows["trading_day"] = bars["trading_day"].to_physical().to_numpy()
+    rows["trading_day"] = bars["trading_day"].to_physical().fill_null(0).to_numpy()
     return rows
 
 

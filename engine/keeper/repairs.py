@@ -8,7 +8,7 @@ import logging
 from typing import Final, NamedTuple
 
 from shm.bars_frame import Hot as HotRows
-from shm.bars_frame import frame, scan
+from shm.bars_frame import frame, rows_of, scan
 from shm.layout import Answered, Rows
 
 from ..config import SymbolSettings
@@ -17,7 +17,7 @@ from . import doubts
 from .disk import Disk, put, temporary
 from .doubts import Doubts, Stretch, Stretches
 from .hot import Hot
-from .rows import in_units_of, rows_of
+from .rows import in_units_of
 from .store import Store
 from .timetable import sessions_between
 from .wishes import MAX_BARS, Answer, Wish

@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 
 from engine.keeper.store import Store
-from shm.bars_frame import Hot, frame, scan, schema
+from shm.bars_frame import Hot, frame, rows_of, scan, schema
 from shm.errors import LayoutError
 from shm.sealed import BATCH_ROWS
 from shm.timeframe import parse
@@ -17,6 +17,9 @@ from shm.values import Scale
 from tests import made_bars
 from tests.made_bars import BEGIN_NS, DAY_NS, QUARTERS, SECOND_NS, highest, plain, revised, seen
 
+TENTHS = Scale(price_scale=1, price_increment=1, size_scale=0, size_increment=1)
+COINS = Scale(price_scale=2, price_increment=1, size_scale=8, size_increment=1000)
+THIRTY_SECONDS = Scale(price_scale=9, price_increment=7_812_500, size_scale=0, size_increment=1)
 EIGHTHS_OF_A_CENT = Scale(price_scale=5, price_increment=125, size_scale=3, size_increment=1)
 MINUTE_NS = 60 * SECOND_NS
 
@@ -53,6 +56,40 @@ def test_the_notional_is_had_again_from_vwap_and_volume(seed: int) -> None:
     bars = frame(rows, QUARTERS)
     again = np.rint(bars["vwap"].to_numpy() * 4 * rows["volume"]).astype(np.int64)
     assert (again == rows["notional"]).all()
+
+
+@pytest.mark.parametrize("scale", [QUARTERS, TENTHS, COINS, THIRTY_SECONDS])
+def test_rows_of_a_frame_are_those_that_it_was_made_of(scale: Scale) -> None:
+    rows = plain(5000)
+    rows["low"][:100] = -rows["high"][:100]
+    rows["volume"][5], rows["notional"][5], rows["trading_day"][7] = 0, 0, 0
+    every = np.concatenate([rows, made_bars.repaired(50, 5000), made_bars.marked(50, 5050)])
+    assert rows_of(frame(every, scale), scale).tobytes() == every.tobytes()
+
+
+def test_what_the_venue_does_not_tell_of_a_bar_is_null() -> None:
+    known, told, empty = frame(np.concatenate([plain(1), made_bars.repaired(1), made_bars.marked(1)]), QUARTERS).rows(
+        named=True
+    )
+    ours = ("buy_volume", "sell_volume", "trades", "vwap")
+    prices = ("open", "high", "low", "close")
+    assert None not in known.values()
+    assert {name for name, value in told.items() if value is None} == set(ours)
+    assert {name for name, value in empty.items() if value is None} == {*prices, "vwap"}
+    assert [empty[name] for name in ours] == [0, 0, 0, None]
+
+
+def test_a_flat_bar_and_one_of_the_venues_at_zero_have_their_prices() -> None:
+    flat, told = made_bars.marked(1), made_bars.repaired(1)
+    for name in ("open", "high", "low", "close"):
+        flat[name], told[name] = 5, 0
+    assert frame(np.concatenate([flat, told]), QUARTERS)["close"].to_list() == [1.25, 0.0]
+
+
+def test_a_day_that_nobody_told_is_null() -> None:
+    rows = plain(2)
+    rows["trading_day"][0] = 0
+    assert frame(rows, QUARTERS)["trading_day"].is_null().to_list() == [True, False]
 
 
 def test_columns_say_what_the_row_says() -> None:

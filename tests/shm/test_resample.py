@@ -136,6 +136,38 @@ def test_a_bar_without_trades_has_no_say() -> None:
     assert made.rows() == [(2.0, 4.0, 1.0, 3.0, 10, 4, 6, 2, 2.5), (3.0, 3.0, 3.0, 3.0, 0, 0, 0, 0, 3.0)]
 
 
+def test_what_is_not_known_stays_so() -> None:
+    """A minute of the venue's bars alone; one that is known in part; one that is marked to be empty."""
+    known = plain.Bar(MONDAY, 2.0, 4.0, 1.0, 3.0, 10, 4, 6, 2, 2.5)
+    told = known._replace(volume=30, buy_volume=None, sell_volume=None, trades=None, vwap=None)
+    no_price = dict.fromkeys(("open", "high", "low", "close", "vwap"))
+    empty = known._replace(volume=0, buy_volume=0, sell_volume=0, trades=0, **no_price)
+    minutes = [[told, empty, told], [known, told, known], [empty, empty], [empty, known]]
+    bars = [bar._replace(start_s=MONDAY + 60 * m + n) for m, minute in enumerate(minutes) for n, bar in enumerate(minute)]
+    made = resample(_frame(bars), "1min").drop("start").collect()
+    assert made.rows() == [
+        (2.0, 4.0, 1.0, 3.0, 60, None, None, None, None),
+        (2.0, 4.0, 1.0, 3.0, 50, 8, 12, 4, 2.5),
+        (None, None, None, None, 0, 0, 0, 0, None),
+        (2.0, 4.0, 1.0, 3.0, 10, 4, 6, 2, 2.5),
+    ]
+
+
+def test_a_marked_bar_beside_a_flat_one_has_no_say() -> None:
+    flat = plain.Bar(MONDAY, 9.0, 9.0, 9.0, 9.0, 0, 0, 0, 0, None)
+    empty = flat._replace(**dict.fromkeys(("open", "high", "low", "close")))
+    bars = [bar._replace(start_s=MONDAY + n) for n, bar in enumerate([empty, flat, empty])]
+    assert resample(_frame(bars), "1min").select("open", "high", "low", "close").collect().row(0) == (9.0,) * 4
+
+
+def test_days_of_bars_without_trading_days_are_refused() -> None:
+    bars = [plain.Bar(MONDAY + n, 1.0, 2.0, 0.5, 1.5, 10, 4, 6, 2, 1.25) for n in range(3)]
+    frame = _frame(bars).with_columns(trading_day=pl.Series([date(2024, 1, 1), None, None]))
+    with pytest.raises(ValueError, match=r"^2 of 3 bars have no trading_day: .*is_not_null"):
+        resample(frame, "1week").collect()
+    assert resample(frame.filter(pl.col("trading_day").is_not_null()), "1day").collect()["volume"].to_list() == [10]
+
+
 def test_only_the_columns_that_came_go_out() -> None:
     frame = _frame([plain.Bar(MONDAY, 1.0, 2.0, 0.5, 1.5, 10, 4, 6, 2, 1.25)])
     few = frame.select("start", "open", "high", "low", "close", "volume", extra=pl.lit("x"))

@@ -111,6 +111,20 @@ def test_the_integers_come_back_from_the_files(yard: Yard) -> None:
     assert len(yard.bars().forming()) == yard.bars().lost == len(yard.bars().hours) == 0
 
 
+def test_what_the_venue_does_not_tell_is_nan_among_the_newest(yard: Yard) -> None:
+    rows = plain(10, step_ns=HOUR_NS)
+    yard.append(rows)
+    again = made_bars.repaired(10)[4:6]
+    again["start_ns"], again["end_ns"], again["revision"] = rows["start_ns"][4:6], rows["end_ns"][4:6], 1
+    yard.repair(again)
+    last = yard.bars().last(10)
+    for name in ("vwap", "buy_volume", "sell_volume"):
+        assert np.flatnonzero(np.isnan(last[name])).tolist() == [4, 5]
+    assert np.flatnonzero(last["trades"] == 0).tolist() == [4, 5]
+    assert last["volume_units"].tolist()[4:6] == again["volume"].tolist()
+    assert yard.bars().to_polars()["trades"].is_null().to_list() == [n in (4, 5) for n in range(10)]
+
+
 def test_an_old_bar_that_came_again_is_not_among_the_newest(yard: Yard) -> None:
     rows = plain(10, step_ns=HOUR_NS)
     rows["start_ns"][9], rows["revision"][9] = rows["start_ns"][2], 1

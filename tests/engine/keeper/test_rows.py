@@ -1,25 +1,10 @@
-"""Bars out of a frame are the integers that went in."""
+"""The venue's bars in our units are integers for integers."""
 
 import numpy as np
-import pytest
 
-from engine.keeper.rows import in_units_of, rows_of
-from shm.bars_frame import frame
-from shm.values import Scale
+from engine.keeper.rows import in_units_of
 from tests import made_bars
 from tests.made_bars import QUARTERS
-
-TENTHS = Scale(price_scale=1, price_increment=1, size_scale=0, size_increment=1)
-COINS = Scale(price_scale=2, price_increment=1, size_scale=8, size_increment=1000)
-THIRTY_SECONDS = Scale(price_scale=9, price_increment=7_812_500, size_scale=0, size_increment=1)
-
-
-@pytest.mark.parametrize("scale", [QUARTERS, TENTHS, COINS, THIRTY_SECONDS])
-def test_rows_of_a_frame_are_those_that_it_was_made_of(scale: Scale) -> None:
-    rows = made_bars.plain(5000)
-    rows["low"][:100] = -rows["high"][:100]
-    rows["volume"][5], rows["notional"][5] = 0, 0
-    assert rows_of(frame(rows, scale), scale).tobytes() == rows.tobytes()
 
 
 def test_the_venues_bars_in_our_units() -> None:
