@@ -12,18 +12,19 @@ The key of a time bar is its start. Bars by count have start and row number: two
 """
 
 import functools
+import operator
 import warnings
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
-from typing import Final, NamedTuple
+from typing import Final, NamedTuple, TypeAlias
 
 import numpy as np
 import numpy.typing as npt
 import polars as pl
 
 from .bar_rows import unpriced, untold
-from .errors import LayoutError
+from .errors import LayoutError, UnknownTimeframe
 from .frame_cache import FrameCache
 from .layout import BAR
 from .sealed import LIVE, Listing, Sealed, listing
@@ -31,6 +32,7 @@ from .session_frame import with_rth
 from .timeframe import Timeframe, parse
 from .values import Scale
 
+Moment: TypeAlias = datetime | date | int  # a datetime without a zone is UTC, a date its midnight in UTC
 START: Final = pl.Datetime("ns", "UTC")
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _PRICES: Final = ("open", "high", "low", "close")
@@ -41,7 +43,8 @@ MERGED: Final = FrameCache()  # batches of several files as one frame; files nev
 
 
 class DamagedBars(UserWarning):
-    """Files of bars were left out because they cannot be believed; the message names the first and the cure."""
+    """Files of bars are missing, or were left out because they cannot be believed; the message names the first and
+    the cure."""
 
 
 class Hot(NamedTuple):
@@ -164,40 +167,52 @@ def keep_highest(bars: pl.DataFrame | pl.LazyFrame, timeframe: Timeframe) -> pl.
 
 
 def scan(
-    folder: Path,
+    folder: Path | str,
     timeframe: Timeframe | str,
-    start: datetime | int | None = None,
-    end: datetime | int | None = None,
+    start: Moment | None = None,
+    end: Moment | None = None,
     hot: Hot | None = None,
 ) -> pl.LazyFrame:
     """All bars of a timeframe's folder and of `hot`, by key, each once; those that start in [start, end) if given.
 
-    A datetime without a zone is UTC, an int is nanoseconds since 1970. The hot rows must have been copied after
-    `sealed to` was read and from there on; rows that came into a file since then are in both and count once. Files
-    that fail their checks are left out with a DamagedBars warning; hot rows that lie in their range are kept.
-    Collect within an hour: a file that is replaced meanwhile is deleted after that time. ValueError for a name that is
-    no timeframe.
+    A datetime without a zone is UTC, a date its midnight in UTC, an int is nanoseconds since 1970. The hot rows must
+    have been copied after `sealed to` was read and from there on; rows that came into a file since then are in both and
+    count once. Files that fail their checks are left out with a DamagedBars warning, and one comes where a file is
+    missing between others; hot rows that lie in their range are kept. Collect within an hour: a file that is replaced
+    meanwhile is deleted after that time. ValueError for a name that is no timeframe, UnknownTimeframe for a folder that
+    is not there, TypeError for a start or end that is no time.
     """
-    wanted = parse(timeframe) if isinstance(timeframe, str) else timeframe
-    found = listing(folder, wanted)
+    wanted = timeframe if isinstance(timeframe, Timeframe) else parse(timeframe)
+    stretch = bounds(start, end)
+    path = Path(folder)
+    if not path.is_dir():
+        raise UnknownTimeframe(f"{path} is no folder: bars of a timeframe lie in one such as DATA/bars/MNQ/1min")
+    found = listing(path, wanted)
     warn_of(found, stacklevel=3)
-    return plan(found, wanted, *bounds(start, end), hot)
+    return plan(found, wanted, *stretch, hot)
 
 
-def bounds(start: datetime | int | None, end: datetime | int | None) -> tuple[int, int]:
-    """A stretch of time as `scan` takes it, in nanoseconds since 1970."""
-    return _nanoseconds(start, _FIRST_NS), _nanoseconds(end, _LAST_NS)
+def bounds(start: Moment | None, end: Moment | None) -> tuple[int, int]:
+    """A stretch of time as `scan` takes it, in nanoseconds since 1970. TypeError for what is no time."""
+    return _nanoseconds("start", start, _FIRST_NS), _nanoseconds("end", end, _LAST_NS)
 
 
 def warn_of(found: Listing, stacklevel: int) -> None:
-    """A DamagedBars warning if files of the listing were refused."""
+    """A DamagedBars warning if files of the listing were refused, and one if files are missing."""
+    said = []
     if found.refused:
-        warnings.warn(
-            f"{len(found.refused)} damaged files of bars are left out, the first: {found.refused[0]};"
-            " scripts/inspect says more",
-            DamagedBars,
-            stacklevel=stacklevel,
+        count = len(found.refused)
+        said.append(
+            f"{count:,} {'file of bars is' if count == 1 else 'files of bars are'} left out: {found.refused[0]}"
         )
+    if found.holes:
+        (first, last), count = found.holes[0], len(found.holes)
+        said.append(
+            f"no file has the rows {first:,} to {last - 1:,} of these bars, and there is a later one:"
+            f" {count:,} such hole{'s' if count > 1 else ''}"
+        )
+    for text in said:
+        warnings.warn(f"{text}; scripts/inspect of their folder says more", DamagedBars, stacklevel=stacklevel)
 
 
 def within(bars: pl.LazyFrame, rows: npt.NDArray[np.void]) -> pl.LazyFrame:
@@ -215,6 +230,7 @@ def newest(
     """
     scale = hot.scale if hot else max(found.read, key=lambda file: file.last_start_ns).scale if found.read else _WHOLE
     starts = np.unique(hot.rows["start_ns"]) if hot else np.zeros(0, np.int64)
+    count = min(count, sum(file.rows for file in found.read) + (len(hot.rows) if hot else 0))
     batches = sorted((batch for file in found.read for batch in file.batches), key=lambda each: each.first_start_ns)
     at, rows, least = len(batches), len(starts), count
     while True:
@@ -248,11 +264,20 @@ def plan(
     return parts[0] if len(parts) == 1 else pl.concat(parts)
 
 
-def _nanoseconds(moment: datetime | int | None, absent: int) -> int:
-    if moment is None or isinstance(moment, int):
-        return absent if moment is None else moment
-    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-    return (aware - _EPOCH) // timedelta(microseconds=1) * 1000
+def _nanoseconds(name: str, moment: Moment | None, absent: int) -> int:
+    """Of a time beyond what 64 bits hold, the nearest that they do."""
+    if moment is None:
+        return absent
+    if isinstance(moment, date):
+        at = moment if isinstance(moment, datetime) else datetime(moment.year, moment.month, moment.day)
+        aware = at if at.tzinfo is not None else at.replace(tzinfo=UTC)
+        moment_ns = (aware - _EPOCH) // timedelta(microseconds=1) * 1000
+    else:
+        try:
+            moment_ns = operator.index(moment)
+        except TypeError:
+            raise TypeError(f"{name} is a datetime, a date or nanoseconds since 1970, not {moment!r:.40}") from None
+    return min(max(moment_ns, _FIRST_NS), _LAST_NS)
 
 
 def _pieces(files: Sequence[Sealed], wanted: _Wanted) -> Iterator[_Piece]:

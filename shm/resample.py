@@ -32,10 +32,12 @@ def resample(bars: pl.LazyFrame, timeframe: str, sessions: npt.NDArray[np.void] 
     Volumes and trades are added. Bars without volume have a say in prices only where there is no other, because their
     flat price is none that was traded. `vwap` is weighted by volume, and the last one where there is none, and
     `trading_day` is the first bar's. Where bars with volume have null in buy_volume, sell_volume, trades or vwap, which
-    the venue does not tell, the result is of those that are known, and null if none is. A bar is forming, repaired, suspect or joined if any in it is, complete or without
-    trade if all are. Whether bars are missing at the end of the last one is not known here: it is what there is so far.
-    Raises ValueError for a name that is no timeframe of time, and for a frame that lacks a column; a bar without a
-    trading day that needs one raises it when the frame is collected.
+    the venue does not tell, the result is that of the others, and null if there is no other. A bar is forming,
+    repaired, suspect or joined if any in it is, complete or without trade if all are. Whether bars are missing at the
+    end of the last one is not known here: it is what there is so far.
+
+    Raises ValueError for a name that is no timeframe of time, and for a frame that lacks a column; a bar that lacks the
+    trading day which it needs raises it when the frame is collected.
     """
     wanted = parse(timeframe)
     if not wanted.is_time:
@@ -123,7 +125,9 @@ def _folded(names: list[str]) -> dict[str, pl.Expr]:
         "close": pl.coalesce(traded["close"].drop_nulls().last(), pl.col("close").drop_nulls().last()),
         "volume": volume.sum(),
         **{name: _told(name) for name in _TOLD},
-        "vwap": pl.when(volume.sum() > 0).then(pl.when(priced.sum() > 0).then(weighted)).otherwise(pl.col("vwap").last()),
+        "vwap": pl.when(volume.sum() > 0)
+        .then(pl.when(priced.sum() > 0).then(weighted))
+        .otherwise(pl.col("vwap").last()),
         "trading_day": pl.col("trading_day").first(),
         "flags": _flags(),
     }

@@ -9,9 +9,9 @@ import polars as pl
 import pytest
 
 from engine.keeper.store import Store
-from shm.bars_frame import Hot, frame, rows_of, scan, schema
-from shm.errors import LayoutError
-from shm.sealed import BATCH_ROWS
+from shm.bars_frame import DamagedBars, Hot, frame, rows_of, scan, schema
+from shm.errors import LayoutError, UnknownTimeframe
+from shm.sealed import BATCH_ROWS, LIVE, Name
 from shm.timeframe import parse
 from shm.values import Scale
 from tests import made_bars
@@ -104,9 +104,33 @@ def test_columns_say_what_the_row_says() -> None:
 
 
 def test_nothing_stored_is_an_empty_frame_of_the_same_columns(tmp_path: Path) -> None:
-    assert scan(tmp_path / "none", "1m").collect().schema == schema()
+    assert scan(tmp_path, "1m").collect().schema == schema()
     with pytest.raises(ValueError, match="no timeframe"):
         scan(tmp_path, "1 fortnight")
+
+
+def test_a_folder_is_named_as_text_too_and_must_be_there(store: Store) -> None:
+    store.seal(plain(10), 1)
+    assert len(scan(str(store.folder), "1min").collect()) == 10
+    for missing in (store.folder / "none", next(store.folder.iterdir())):
+        with pytest.raises(UnknownTimeframe, match=r"is no folder: .*DATA/bars/MNQ/1min"):
+            scan(missing, "1min")
+
+
+def test_sound_files_of_another_timeframe_are_not_called_damaged(store: Store) -> None:
+    store.seal(plain(10), 1)
+    with pytest.warns(DamagedBars) as caught:
+        assert scan(store.folder, "5min").collect().is_empty()
+    assert "damaged" not in str(caught[0].message)
+    assert "holds bars of 1min, and 5min was expected" in str(caught[0].message)
+
+
+def test_a_file_that_is_missing_between_others_is_warned_of(store: Store) -> None:
+    for first in (0, 10, 20):
+        store.seal(plain(10, first, BEGIN_NS + first * MINUTE_NS), 1)
+    (store.folder / Name(LIVE, 10, 20).text).unlink()
+    with pytest.warns(DamagedBars, match=r"no file has the rows 10 to 19 .*1 such hole.*scripts/inspect"):
+        assert len(scan(store.folder, "1min").collect()) == 20
 
 
 def test_bars_without_overlap_are_one_plain_scan_with_pushdown(store: Store) -> None:

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -24,6 +25,8 @@ COLUMNS = {
     "trades": pl.Int64,
     "vwap": pl.Float64,
 }
+UNKNOWN: dict[str, Any] = dict.fromkeys(("buy_volume", "sell_volume", "trades", "vwap"))
+NO_PRICE: dict[str, Any] = dict.fromkeys(("open", "high", "low", "close", "vwap"))
 START = pl.Datetime("ns", "UTC")
 MONDAY = 1_704_067_200  # 2024-01-01 00:00 UTC
 SECONDS = {"5sec": 5, "1min": 60, "15m": 900, "1hr": 3600, "4h": 14_400}
@@ -139,11 +142,12 @@ def test_a_bar_without_trades_has_no_say() -> None:
 def test_what_is_not_known_stays_so() -> None:
     """A minute of the venue's bars alone; one that is known in part; one that is marked to be empty."""
     known = plain.Bar(MONDAY, 2.0, 4.0, 1.0, 3.0, 10, 4, 6, 2, 2.5)
-    told = known._replace(volume=30, buy_volume=None, sell_volume=None, trades=None, vwap=None)
-    no_price = dict.fromkeys(("open", "high", "low", "close", "vwap"))
-    empty = known._replace(volume=0, buy_volume=0, sell_volume=0, trades=0, **no_price)
+    told = known._replace(volume=30, **UNKNOWN)
+    empty = known._replace(volume=0, buy_volume=0, sell_volume=0, trades=0, **NO_PRICE)
     minutes = [[told, empty, told], [known, told, known], [empty, empty], [empty, known]]
-    bars = [bar._replace(start_s=MONDAY + 60 * m + n) for m, minute in enumerate(minutes) for n, bar in enumerate(minute)]
+    bars = [
+        bar._replace(start_s=MONDAY + 60 * m + n) for m, minute in enumerate(minutes) for n, bar in enumerate(minute)
+    ]
     made = resample(_frame(bars), "1min").drop("start").collect()
     assert made.rows() == [
         (2.0, 4.0, 1.0, 3.0, 60, None, None, None, None),
@@ -154,8 +158,8 @@ def test_what_is_not_known_stays_so() -> None:
 
 
 def test_a_marked_bar_beside_a_flat_one_has_no_say() -> None:
-    flat = plain.Bar(MONDAY, 9.0, 9.0, 9.0, 9.0, 0, 0, 0, 0, None)
-    empty = flat._replace(**dict.fromkeys(("open", "high", "low", "close")))
+    flat = plain.Bar(MONDAY, 9.0, 9.0, 9.0, 9.0, 0, 0, 0, 0, 9.0)
+    empty = flat._replace(**NO_PRICE)
     bars = [bar._replace(start_s=MONDAY + n) for n, bar in enumerate([empty, flat, empty])]
     assert resample(_frame(bars), "1min").select("open", "high", "low", "close").collect().row(0) == (9.0,) * 4
 

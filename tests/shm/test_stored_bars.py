@@ -4,7 +4,7 @@ import random
 import subprocess
 import sys
 import warnings
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 import numpy as np
@@ -265,3 +265,28 @@ def test_bars_by_count_of_one_instant_and_fractions_of_sizes(tmp_path: Path) -> 
     bars = Bars(tmp_path, "BTC", "100t")
     assert bars.last(25).tobytes() == priced(rows[5:30], scale).tobytes()
     assert bars.scan().select(pl.col("volume").sum()).collect().item() == pytest.approx(rows["volume"][:30].sum() / 100)
+
+
+def test_strange_arguments_are_told_in_a_sentence(yard: Yard) -> None:
+    yard.append(plain(20, step_ns=HOUR_NS))
+    yard.seal(10)
+    yard.tell()
+    bars = yard.bars()
+    everything = yard.model()
+    assert len(bars.last(10**12)) == len(bars.last(10**30)) == 20
+    assert seen(bars.to_polars(date(2026, 3, 2), date(2026, 3, 3))) == everything
+    assert seen(bars.to_polars(date(2026, 3, 3))) == []
+    assert seen(bars.scan(-(10**30), 10**30)) == everything
+    assert seen(bars.scan(datetime(1, 1, 1), datetime(9999, 12, 31))) == everything
+    for count in (1.5, "3", None):
+        with pytest.raises(TypeError, match="number of bars wanted is a whole number, not"):
+            bars.last(count)  # type: ignore[arg-type]
+    for moment in ("2026-11-02", 1.5):
+        with pytest.raises(TypeError, match="a datetime, a date or nanoseconds since 1970"):
+            bars.scan(moment)  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="a datetime, a date or nanoseconds since 1970"):
+            bars.to_polars(None, moment)  # type: ignore[arg-type]
+    for name in (None, 5):
+        with pytest.raises(TypeError, match='a timeframe is a name such as "1min", not'):
+            Bars(yard.data, "MNQ", name)  # type: ignore[arg-type]
+    assert seen(Bars(str(yard.data), "MNQ", "1h").scan()) == everything
