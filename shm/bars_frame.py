@@ -202,9 +202,8 @@ def warn_of(found: Listing, stacklevel: int) -> None:
     said = []
     if found.refused:
         count = len(found.refused)
-        said.append(
-            f"{count:,} {'file of bars is' if count == 1 else 'files of bars are'} left out: {found.refused[0]}"
-        )
+        what = "file of bars is" if count == 1 else "files of bars are"
+        said.append(f"{count:,} {what} left out, the first: {found.refused[0]}")
     if found.holes:
         (first, last), count = found.holes[0], len(found.holes)
         said.append(
