@@ -63,6 +63,10 @@ def _said(files: list[Sealed], through: int) -> str:
 
 def _checks(folder: Path, found: Listing) -> Iterator[tuple[str, str]]:
     yield f"files with a name of ours: {len(found.read):,} believed", first_of([str(error) for error in found.refused])
+    yield (
+        "row numbers: none is missing between files",
+        first_of([f"{first:,} to {last - 1:,}" for first, last in found.holes]),
+    )
     strange = [file.path.name for file in found.read if file.symbol != folder.parent.name]
     yield "files: all of the instrument whose folder it is", first_of(strange)
     faults = [
