@@ -385,6 +385,11 @@ class Settings:
             **tables,
         )
 
+    @property
+    def journal_folder(self) -> Path:
+        """Where the recorder writes."""
+        return self.data_folder / "journal"
+
     def at_simulator(self, url: str, user_name: str) -> "Settings":
         """The same settings, once the simulator's address and its user are known."""
         venue = dataclasses.asdict(self.venue) | {

@@ -25,7 +25,6 @@ from .predecessor import read_left
 from .recorder import Moment, Options, Recorder
 from .retention import Limits
 
-JOURNAL: Final = "journal"  # the folder in the data folder
 TURN_BYTES: Final = 4 << 20  # at most, so that a stop is not waited for
 
 _MIB: Final = 1 << 20
@@ -45,7 +44,7 @@ class Taking:
         own.claim()
         self._page = Page(own.array("words"), RECORDING_WORDS)
         ring = segment.attach(self._here / "recorder.ring", Kind.RING, writable=True, generation=job.generation)
-        folder = job.settings.data_folder / JOURNAL
+        folder = job.settings.journal_folder
         left = read_left(folder, job.generation)
         self._pieces = Pieces(ring.array("words"))
         self._lanes = Lanes(self._capacity_of, left.lanes.values())

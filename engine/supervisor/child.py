@@ -31,6 +31,7 @@ _PLAIN = (
     "PYTHONDONTWRITEBYTECODE",
 )
 _KEEPER_NICENESS = 10
+_HISTORIAN_NICENESS = 19  # the lowest priority that there is
 _PIPE_BYTES = 1 << 20  # what a process may ask for without privilege, by default
 _ENGINE_TOO = (USER_VARIABLE, KEY_VARIABLE, "SSL_CERT_FILE", "SSL_CERT_DIR")
 
@@ -141,3 +142,10 @@ def start_keeper(environ: Mapping[str, str]) -> Started:
 def start_recorder(environ: Mapping[str, str]) -> Started:
     """The recorder, likewise."""
     return Started("engine.recorder", plain_environment(environ), subprocess.PIPE, subprocess.DEVNULL)
+
+
+def start_historian(environ: Mapping[str, str]) -> Started:
+    """The historian, which waits for its job and answers nothing: it yields to the keeper too, from its imports on."""
+    historian = Started("workers.historian", plain_environment(environ), subprocess.PIPE, subprocess.DEVNULL)
+    os.setpriority(os.PRIO_PROCESS, historian.pid, _HISTORIAN_NICENESS)
+    return historian

@@ -41,6 +41,7 @@ class Part(Enum):
     WORKER = "worker"
     KEEPER = "keeper"
     RECORDER = "recorder"
+    HISTORIAN = "historian"
     SERVER = "fork server"
     SIMULATOR = "simulator"
 
@@ -279,8 +280,8 @@ def decide_stop(roles: Iterable[Role], tick: int) -> list[Action]:
 
     Done when no role is `filled`. Workers go after the engine, because they first finish what is in their rings, and
     the keeper after the workers, because it keeps what they have finished. The recorder has then had all the time that
-    they took, and finishes what is in its own. A worker that was asked for and is not known yet is waited for: only a
-    dead fork server makes it certain that none comes.
+    they took, and finishes what is in its own. The historian leaves its work as it is. A worker that was asked for and
+    is not known yet is waited for: only a dead fork server makes it certain that none comes.
     """
     known = list(roles)
     for part in Part:

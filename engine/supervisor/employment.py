@@ -62,3 +62,8 @@ def worker_job(
             for each in process.symbols
         ],
     }
+
+
+def historian_job(settings: Settings) -> bytes:
+    """A job as `workers/historian.py` reads it: the folder that the recorder writes into."""
+    return json.dumps({"journal": str(settings.journal_folder), "supervisor_pid": os.getpid()}).encode()

@@ -35,6 +35,7 @@ def list_all(
         instruments=tuple(_listed(each, roles.get(each.settings.worker)) for each in held),
         keeper_pid=_pid(roles, Part.KEEPER),
         recorder_pid=_pid(roles, Part.RECORDER),
+        historian_pid=_pid(roles, Part.HISTORIAN),
     )
 
 

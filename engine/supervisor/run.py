@@ -25,9 +25,18 @@ from shm.segment import NoRoom
 from ..config import Settings, SymbolSettings
 from ..processes import WorkerProcess, processes_of
 from . import decide
-from .child import Child, Started, start_engine, start_keeper, start_player, start_recorder, start_simulator
+from .child import (
+    Child,
+    Started,
+    start_engine,
+    start_historian,
+    start_keeper,
+    start_player,
+    start_recorder,
+    start_simulator,
+)
 from .decide import Action, Park, Part, Phase, Role, Start, Stop, Tell, Why
-from .employment import job_line, worker_job
+from .employment import historian_job, job_line, worker_job
 from .errors import RefusedForGood
 from .folder import Folder
 from .job import Job
@@ -42,6 +51,7 @@ from .wishes import compare
 _log = logging.getLogger(__name__)
 
 ENGINE = "engine"
+HISTORIAN = "historian"
 KEEPER = "keeper"
 RECORDER = "recorder"
 SERVER = "fork server"
@@ -183,6 +193,10 @@ class Supervisor:
             child = start_recorder(self._environ)
             # Which instruments there are it sees in what comes: those of the start will do for a job.
             child.say(job_line(self._settings, self._settings.symbols, self._memory.folder, self._memory.generation))
+            return child
+        if part is Part.HISTORIAN:
+            child = start_historian(self._environ)
+            child.give(historian_job(self._settings))
             return child
         start = start_engine if self._replay is None else start_player
         self._idle_engine = child = start(self._environ)
@@ -444,7 +458,7 @@ class Supervisor:
         elif role.part is Part.SERVER:
             excused = now.moved and all(each.phase is not Phase.ASKED for each in self._roles.values())
         else:
-            excused = role.part is Part.SIMULATOR and now.moved
+            excused = role.part is Part.HISTORIAN or (role.part is Part.SIMULATOR and now.moved)
         self._roles[role.name] = now = decide.waits(now, self._tick) if excused else now
         return now
 
@@ -457,6 +471,8 @@ class Supervisor:
             return self._memory.keeper_beat()
         if role.part is Part.RECORDER:
             return self._memory.recorder_beat()
+        if role.part is Part.HISTORIAN:
+            return role.starts  # it has no segment: that it lives is all that is known of it
         return self._server_packets if role.part is Part.SERVER else int(self._simulator_url is not None)
 
     def _publish(self) -> None:
@@ -477,6 +493,7 @@ class Supervisor:
             self._roles[KEEPER] = Role(KEEPER, Part.KEEPER)
             if self._settings.journal.record:
                 self._roles[RECORDER] = Role(RECORDER, Part.RECORDER)
+                self._roles[HISTORIAN] = Role(HISTORIAN, Part.HISTORIAN)
             self._report.say(
                 "ready",
                 name=self._settings.name,

@@ -106,7 +106,7 @@ def test_without_a_recorder_there_is_neither_process_nor_segment_nor_file(
         with engine.attach() as market:
             wait_live(market)
             wait_for(lambda: engine.registry.keeper_pid, LIMIT_S, "the last one to start")
-            assert engine.registry.recorder_pid == 0
+            assert engine.registry.recorder_pid == engine.registry.historian_pid == 0
             assert not list(engine.folder.glob("g*/recorder*"))
         engine.stop()
     assert not (tmp_path / "journal").exists()

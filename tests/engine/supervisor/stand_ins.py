@@ -162,6 +162,22 @@ while True:
     time.sleep(0.005)
 """
 
+_HISTORIAN = """
+import json, signal, sys, time
+from pathlib import Path
+from shm.life import end_with
+
+job = json.load(sys.stdin)
+end_with(job["supervisor_pid"], signal.SIGKILL)
+journal = Path(job["journal"])
+with (journal.parent / "historian.heard").open("a") as heard:
+    heard.write(journal.name + "\\n")
+wish = journal.parent / "historian"
+while not (wish.exists() and wish.read_text() == "fail"):
+    time.sleep(0.005)
+sys.exit(3)
+"""
+
 _SIMULATOR = """
 import json, signal, sys, time
 from shm.life import end_with
@@ -179,6 +195,7 @@ def put_stand_ins(folder: Path) -> None:
         (folder / package).mkdir(parents=True)
         (folder / package / "__init__.py").write_text(_IN_FRONT.format(real=str(TOP / package)))
     (folder / "workers" / "worker.py").write_text(_WORKER)
+    (folder / "workers" / "historian.py").write_text(_HISTORIAN)
     (folder / "engine" / "__main__.py").write_text(_ENGINE)
     recorder = _KEEPER.replace("keeper", "recorder").replace("KEEPER", "RECORDER")  # it is told less often
     for part, text in (("simulator", _SIMULATOR), ("keeper", _KEEPER), ("recorder", recorder)):
@@ -267,13 +284,13 @@ class Supervised:
         return registry.read(self.folder)
 
     def pid_beside(self, name: str) -> int:
-        """The process of keeper or recorder, once it lives: they are started after all others are up."""
+        """The process of keeper, recorder or historian, once it lives: they are started after all others are up."""
         wait_for(lambda: getattr(self.registry(), f"{name}_pid"), LIMIT_S, f"a {name}")
         pid: int = getattr(self.registry(), f"{name}_pid")
         return pid
 
     def heard_beside(self, name: str) -> list[str]:
-        """The instruments of each job that it was told."""
+        """The instruments of each job that it was told; of a historian's, the folder."""
         path = self.data / f"{name}.heard"
         return path.read_text().splitlines() if path.exists() else []
 

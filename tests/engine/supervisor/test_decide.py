@@ -29,6 +29,7 @@ def all_roles(*changed: Role) -> dict[str, Role]:
         "simulator": living(Role("simulator", Part.SIMULATOR)),
         "keeper": living(Role("keeper", Part.KEEPER)),
         "recorder": living(Role("recorder", Part.RECORDER)),
+        "historian": living(Role("historian", Part.HISTORIAN)),
         "MNQ": living(worker()),
         "MES": living(replace(worker(), name="MES")),
     }
@@ -46,7 +47,7 @@ def due(*changed: Role, tick: int = 0, server_ready: bool = True) -> list[d.Acti
 
 def test_at_first_all_but_the_workers_are_started() -> None:
     fresh = {name: Role(name, role.part) for name, role in all_roles().items()}
-    first = [Start(name) for name in ("fork server", "engine", "simulator", "keeper", "recorder")]
+    first = [Start(name) for name in ("fork server", "engine", "simulator", "keeper", "recorder", "historian")]
     assert d.decide(fresh, 0, server_ready=False) == first
     assert Start("MNQ") in d.decide(fresh, 0, server_ready=True)
 
@@ -276,7 +277,7 @@ def test_without_an_engine_or_any_worker_there_is_nothing_to_run() -> None:
     assert due(*parked) == [Stop("no worker runs: that of MNQ fell")]
 
 
-@pytest.mark.parametrize("name", ["keeper", "recorder"])
+@pytest.mark.parametrize("name", ["keeper", "recorder", "historian"])
 def test_without_who_works_beside_all_goes_on(name: str) -> None:
     role = all_roles()[name]
     for number in range(len(d.BACK_OFF_TICKS)):
@@ -307,7 +308,8 @@ def test_stopping_goes_part_by_part_and_asks_first() -> None:
         for name in order[-1]:
             roles[name] = d.died(d.told(roles[name], Why.STOP, tick), Death(0, 0), tick)
         tick += 1
-    assert order == [["engine"], ["MES", "MNQ"], ["keeper"], ["recorder"], ["fork server"], ["simulator"]]
+    beside = [["keeper"], ["recorder"], ["historian"]]
+    assert order == [["engine"], ["MES", "MNQ"], *beside, ["fork server"], ["simulator"]]
 
 
 def test_who_does_not_stop_is_killed_after_three_seconds() -> None:

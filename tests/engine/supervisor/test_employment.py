@@ -11,7 +11,7 @@ from engine.job import parse_with
 from engine.processes import processes_of
 from engine.replayer.job import Wanted
 from engine.supervisor.decide import Begun
-from engine.supervisor.employment import job_line, worker_job
+from engine.supervisor.employment import historian_job, job_line, worker_job
 from tests.engine.supervisor.stand_ins import PAIR, TWO, settings_of
 from workers.job import Job
 
@@ -43,3 +43,8 @@ def test_a_player_is_told_what_to_play_beside_the_job_of_an_engine(tmp_path: Pat
     job, replay = parse_with(line, "the job", "replay")
     assert (job.settings.symbols, job.generation) == (TWO, 4)
     assert Wanted.from_json(replay) == wanted
+
+
+def test_a_historian_is_told_where_the_recorder_writes(tmp_path: Path) -> None:
+    job = json.loads(historian_job(settings(tmp_path)))
+    assert job == {"journal": str(tmp_path / "data" / "journal"), "supervisor_pid": os.getpid()}

@@ -111,7 +111,7 @@ def test_a_worker_that_ends_is_started_again_and_no_other(up: Supervised, number
 
 
 def test_an_engine_that_ends_is_started_again_in_the_same_generation(up: Supervised) -> None:
-    for name in ("keeper", "recorder"):
+    for name in ("keeper", "recorder", "historian"):
         up.pid_beside(name)
     before = up.registry()
     up.until("said", role="engine", line={"event": "streaming"})
@@ -287,22 +287,22 @@ def test_a_worker_is_told_its_cpu_and_whether_it_has_a_bell(start: Start) -> Non
     assert engine.stop() == 0
 
 
-@pytest.mark.parametrize("name", ["keeper", "recorder"])
-def test_who_works_beside_is_started_when_all_is_up_and_again_when_it_ends(up: Supervised, name: str) -> None:
+@pytest.mark.parametrize(("name", "job"), [("keeper", "MNQ MES"), ("recorder", "MNQ MES"), ("historian", "journal")])
+def test_who_works_beside_is_started_when_all_is_up_and_again_when_it_ends(up: Supervised, name: str, job: str) -> None:
     before = up.pid_beside(name)
     assert (lives(before), parent_of(before)) == (True, up.process.pid)
     assert CANARY.encode() not in Path(f"/proc/{before}/environ").read_bytes()
-    wait_for(lambda: up.heard_beside(name) == ["MNQ MES"], LIMIT_S, "its job")
+    wait_for(lambda: up.heard_beside(name) == [job], LIMIT_S, "its job")
     os.kill(before, signal.SIGKILL)
     restarted = up.until("restarted", role=name)
     wait_for(lambda: up.pid_beside(name) == restarted["pid"], LIMIT_S, "the new one in the registry")
-    wait_for(lambda: up.heard_beside(name) == ["MNQ MES"] * 2, LIMIT_S, "its job, once more")
+    wait_for(lambda: up.heard_beside(name) == [job] * 2, LIMIT_S, "its job, once more")
     assert [(event.symbol, event.kind, event.detail) for event in events_of(up)] == [("", "restart", name)]
     assert up.stop() == 0
     assert not lives(restarted["pid"])
 
 
-@pytest.mark.parametrize("name", ["keeper", "recorder"])
+@pytest.mark.parametrize("name", ["keeper", "recorder", "historian"])
 def test_who_works_beside_and_cannot_run_is_parked_and_stops_nothing(start: Start, name: str) -> None:
     engine = start()
     engine.wish(name, "fail")
