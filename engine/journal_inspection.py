@@ -10,7 +10,7 @@ import numpy as np
 
 from shm.errors import JournalDamaged, LayoutError
 from shm.journal import JournalFile, journal_files
-from shm.journal_entries import Dropped, Entry, Lane, Loss, Piece, RecordReader, RingRecord
+from shm.journal_entries import Dropped, Entry, Head, Lane, Loss, Piece, RecordReader, RingRecord
 from shm.layout import GAP, Record
 
 from .bar_inspection import Groups, first_of, wall
@@ -122,7 +122,7 @@ class Contents:
 
     def _enter(self, entry: Entry) -> None:
         records = list(self._reader.read(entry))
-        if isinstance(entry, Lane):
+        if isinstance(entry, Lane | Head):
             return
         lane = self._reader.lanes.get(entry.lane, Lane(entry.lane, "?", 0, 0, 0))
         ring = self.rings.setdefault((lane.symbol, lane.generation, lane.made), Ring(lane))

@@ -60,7 +60,7 @@ BLOCK = np.dtype(
         ("magic", "S8"),
         ("number", "<i8"),  # from 0 in each file
         ("entries", "<i8"),
-        ("lanes", "<i8"),  # how many of them name a lane: such a block is read whatever time is asked for
+        ("lanes", "<i8"),  # how many of them are lanes or heads: such a block is read whatever time is asked for
         ("body_bytes", "<i8"),
         ("stored_bytes", "<i8"),  # as many as body_bytes: not packed
         ("first_wall_ns", "<i8"),

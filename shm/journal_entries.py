@@ -1,9 +1,13 @@
-"""What a journal is made of: lanes, pieces of their rings, messages that were dropped, and what is missing.
+"""What a journal is made of: lanes, pieces of their rings, messages that were dropped, what is missing, and heads.
 
 A lane is one instrument's ring. A piece is a stretch of that ring's own bytes, records with their headers and padding
 as they lay there (layout.py draws a record), from one position to a later one; it begins and ends between records.
 Positions count the bytes ever published to that ring, so pieces that follow one another touch, a piece that was
 taken down twice shows, and so does one that is missing.
+
+A head repeats the records of a ring without which those behind it cannot be read: the last CONFIG and SESSIONS. A file
+begins with those of its lanes, and one more follows each piece that has a newer one, so that whoever does not read what
+came before knows them. Who has read up to its position has no use for it.
 
 An entry is ENTRY, then `bytes` of payload (the row that its kind names, then whatever is of no fixed size), then zeros
 to 8 bytes.
@@ -27,6 +31,7 @@ class EntryKind(IntEnum):
     PIECE = 8
     DROPPED = 9
     LOSS = 10
+    HEAD = 11
 
 
 ENTRY = np.dtype([("kind", "<i8"), ("bytes", "<i8")])
@@ -42,9 +47,11 @@ LOSS = np.dtype(
         ("last_sequence", "<i8"),
     ]
 )
+HEAD = np.dtype([("lane", "<i8"), ("position", "<i8")])
 
 # The same rows for Python's struct, which makes plain numbers ten times as fast as numpy does.
 _ENTRY, _LANE, _PIECE, _DROPPED, _LOSS = (struct.Struct(text) for text in ("<2q", "<q32s3q", "<3q", "<4q", "<5q"))
+_POSITION: Final = struct.Struct("<2q")  # HEAD
 _HEAD: Final = struct.Struct("<II3qI")  # of a ring record: bytes, kind, sequence, both stamps, chunks and chunk
 _FIRST: Final = struct.Struct("<II")
 _VENUE: Final = struct.Struct("<I")
@@ -88,7 +95,23 @@ class Loss(NamedTuple):
     last_sequence: int
 
 
-Entry = Lane | Piece | Dropped | Loss
+class Head(NamedTuple):
+    """The records that stand at that position of a ring, which came before it, in the order of their sequences."""
+
+    lane: int
+    position: int
+    data: memoryview
+
+
+Entry = Lane | Piece | Dropped | Loss | Head
+
+
+class Standing(NamedTuple):
+    """A record that holds until the next of its kind, with its header, as it lay in its ring."""
+
+    kind: int
+    sequence: int
+    data: bytes
 
 
 class RingRecord(NamedTuple):
@@ -104,7 +127,7 @@ class RingRecord(NamedTuple):
 
 
 class Span(NamedTuple):
-    """The first and the last record of a piece: sequences and both stamps."""
+    """The first and the last record of a piece: sequences and both stamps; and those in it that stand."""
 
     first_sequence: int
     first_recv_ns: int
@@ -112,6 +135,7 @@ class Span(NamedTuple):
     last_sequence: int
     last_recv_ns: int
     last_wall_ns: int
+    standing: tuple[Standing, ...] = ()
 
 
 def pack(entry: Entry) -> bytes:
@@ -131,6 +155,8 @@ def payload_of(entry: Entry) -> tuple[EntryKind, bytes]:
             return EntryKind.DROPPED, _DROPPED.pack(lane, sequence, recv_ns, wall_ns) + message
         case Loss():
             return EntryKind.LOSS, _LOSS.pack(*entry)
+        case Head(lane, position, data):
+            return EntryKind.HEAD, _POSITION.pack(lane, position) + data
 
 
 def parse(kind: int, payload: memoryview) -> Entry:
@@ -149,6 +175,9 @@ def parse(kind: int, payload: memoryview) -> Entry:
             return Lane(lane, symbol.rstrip(b"\0").decode("ascii"), generation, made, capacity)
         if kind == EntryKind.LOSS:
             return Loss(*_LOSS.unpack(payload))
+        if kind == EntryKind.HEAD:
+            lane, position = _POSITION.unpack_from(payload)
+            return Head(lane, position, payload[_POSITION.size :])
     except (struct.error, UnicodeDecodeError):
         raise JournalDamaged(f"an entry of kind {kind} cannot have {len(payload):,} bytes like these") from None
     raise JournalDamaged(f"there is no kind {kind} of entry")
@@ -171,17 +200,32 @@ def parse_body(body: memoryview) -> Iterator[Entry]:
 def span(data: memoryview) -> Span | None:
     """The first and last record of a piece; None if there is only padding. Raises JournalDamaged."""
     first = last = -1
-    for at in _places(data):
+    stand: list[Standing] = []
+    for at, kind in _places(data):
         if first < 0:
             first = at
         last = at
+        if kind == Record.CONFIG or kind == Record.SESSIONS:
+            stand.append(_standing(data, at))
     if first < 0:
         return None
-    return Span(*_HEAD.unpack_from(data, first)[2:5], *_HEAD.unpack_from(data, last)[2:5])
+    _, _, *begin = _HEAD.unpack_from(data, first)[:5]
+    _, _, *end = _HEAD.unpack_from(data, last)[:5]
+    return Span(*begin, *end, tuple(stand))  # type: ignore[call-arg]  # three and three
 
 
-def _places(data: memoryview) -> Iterator[int]:
-    """Where the records of a piece begin, padding left out. Raises JournalDamaged."""
+def standing(data: memoryview) -> tuple[Standing, ...]:
+    """The records of a head. Raises JournalDamaged."""
+    return tuple(_standing(data, at) for at, _ in _places(data))
+
+
+def _standing(data: memoryview, at: int) -> Standing:
+    size, kind, sequence = _HEAD.unpack_from(data, at)[:3]
+    return Standing(kind, sequence, bytes(data[at : at + RECORD_BYTES + ((size + 8) & ~7)]))
+
+
+def _places(data: memoryview) -> Iterator[tuple[int, int]]:
+    """Where the records of a piece begin, and of which kind they are; padding left out. Raises JournalDamaged."""
     at, end, read = 0, len(data), _FIRST.unpack_from
     while at < end:
         if end - at < _FIRST.size:
@@ -192,7 +236,7 @@ def _places(data: memoryview) -> Iterator[int]:
         if step <= 0 or step % 8 or step > end - at:
             raise JournalDamaged(f"a piece has a record of {step:,} bytes at byte {at:,}")
         if is_record:
-            yield at
+            yield at, kind
         at += step
 
 
@@ -200,7 +244,7 @@ class RecordReader:
     """Pieces into records: what was taken down twice is left out, and chunks are put together.
 
     Reads lanes of one journal in its order, from anywhere: of a chunked record whose beginning was not read nothing
-    comes. `symbols` says whose lanes they are.
+    comes, and of heads nothing either: they repeat records. `symbols` says whose lanes they are.
     """
 
     def __init__(self) -> None:
@@ -224,7 +268,7 @@ class RecordReader:
             self._chunks.pop(entry.lane, None)
 
     def _records(self, lane: int, data: memoryview) -> Iterator[RingRecord]:
-        for at in _places(data):
+        for at, _ in _places(data):
             size, kind, sequence, recv_ns, wall_ns, chunk = _HEAD.unpack_from(data, at)
             (venue,) = _VENUE.unpack_from(data, at + _VENUE_AT)
             payload = bytes(data[at + RECORD_BYTES : at + RECORD_BYTES + size])

@@ -1,14 +1,15 @@
 """Journal entries into stretches of rings: whole records to run through a ring again, and where some are missing.
 
 What a recorder took down twice is cut, and what it could not take down shows as a stretch without bytes: marked by a
-LOSS, or seen because the next piece begins behind the last one's end.
+LOSS, or seen because the next piece begins behind the last one's end. A head of what was not read is a stretch of no
+length: records that came before, and that a ring which has one of them takes no second time.
 """
 
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from .journal import JournalFile
-from .journal_entries import Entry, Lane, Loss, Piece
+from .journal_entries import Entry, Head, Lane, Loss, Piece
 
 
 class Stream(NamedTuple):
@@ -23,6 +24,11 @@ class Stretch(NamedTuple):
     begin: int
     end: int
     data: memoryview | None  # None: these bytes were lost
+
+    @property
+    def is_head(self) -> bool:
+        """Its records hold there and did not lie there."""
+        return self.begin == self.end
 
 
 class StretchReader:
@@ -46,6 +52,9 @@ class StretchReader:
                 continue
             if isinstance(entry, Piece):
                 yield from self._follow(stream, entry)
+            elif isinstance(entry, Head) and (stream != self._stream or entry.position > self._position):
+                begin = self._begin(stream, entry.position)
+                yield self._step(Stretch(stream, begin, begin, entry.data))
             elif isinstance(entry, Loss) and entry.end > self._begin(stream, entry.begin):
                 yield self._step(Stretch(stream, self._begin(stream, entry.begin), entry.end, None))
 

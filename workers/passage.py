@@ -74,6 +74,11 @@ class Passage:
         if self._now is None or stretch.stream != self._now.stream:
             self._close()
             self._rerun = Rerun(LEVELS, MAX_DEPTH)
+            if stretch.is_head:  # its records are of a file before: no time of theirs is one of this file
+                apply(self._rerun, stretch)
+                self._position = stretch.end
+                self._now = self._fresh(stretch.stream, stretch.end, block)
+                return
             self._now = Interval(stretch.stream, stretch.begin, block, NEVER_NS, NEVER_NS, None)
         elif self._is_due() and self._rerun.is_between_messages:
             self._close()

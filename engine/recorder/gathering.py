@@ -7,7 +7,7 @@ import lz4.block
 import numpy as np
 
 from shm.journal import BLOCK, BLOCK_MAGIC, END, END_MAGIC, INDEX, INDEX_MAGIC, Block, seal
-from shm.journal_entries import Dropped, Entry, Lane, Span, pack
+from shm.journal_entries import Dropped, Entry, Head, Lane, Span, pack
 
 from .losses import Losses
 
@@ -15,11 +15,13 @@ from .losses import Losses
 class Gathering:
     """What the next block will hold. Entries are copied, so what they were views of may be released.
 
-    `lanes` are those that hold before its first entry; `if_lost` is what is missing if it is never written.
+    `lanes` are those that hold before its first entry, and `heads` theirs; `if_lost` is what is missing if it is never
+    written.
     """
 
-    def __init__(self, lanes: Iterable[Lane] = ()) -> None:
+    def __init__(self, lanes: Iterable[Lane] = (), heads: Iterable[Head] = ()) -> None:
         self.lanes = tuple(lanes)
+        self.heads = tuple(heads)
         self.body = bytearray()
         self.count = 0
         self.if_lost = Losses()
@@ -30,7 +32,7 @@ class Gathering:
         """Put an entry in; `ends` of a piece: its first and its last record."""
         self.body += pack(entry)
         self.count += 1
-        self._named += isinstance(entry, Lane)
+        self._named += isinstance(entry, Lane | Head)
         if isinstance(entry, Dropped):
             self._stamps.append((entry.wall_ns, entry.recv_ns))
         if ends is not None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 
-from shm.journal_entries import Dropped, Entry, Lane, Loss, Piece, Span
+from shm.journal_entries import Dropped, Entry, Head, Lane, Loss, Piece, Span
 
 
 class Losses:
@@ -12,8 +12,8 @@ class Losses:
         self._lost: dict[Lane, Loss] = {}
 
     def note(self, lanes: Mapping[int, Lane], entry: Entry, ends: Span | None) -> None:
-        """Add what is missing if `entry` is; nothing is if it is a lane, which is told again whenever it must be."""
-        if isinstance(entry, Lane):
+        """Add what is missing if `entry` is; nothing is if it is a lane or a head, told again whenever they must be."""
+        if isinstance(entry, Lane | Head):
             return
         if isinstance(entry, Piece):
             sequences = (ends.first_sequence, ends.last_sequence) if ends else (0, 0)

@@ -1,7 +1,8 @@
 """What a recorder that was killed had written: its successor goes on from there, and writes nothing twice.
 
 A ring's bytes are given back only once they are written, so what comes twice is no more than the ring holds, and it is
-enough to look at the end of the journal. What is known of a lane that is not found there is only its name.
+enough to look at the end of the journal. What is known of a lane that is not found there is only its name and what
+stands in it.
 """
 
 import logging
@@ -11,7 +12,7 @@ from typing import Final
 
 from shm.errors import JournalDamaged, LayoutError
 from shm.journal import Block, JournalFile, journal_files, parse_name
-from shm.journal_entries import Dropped, Entry, Lane, Loss, Piece, Span, span
+from shm.journal_entries import Dropped, Entry, Head, Lane, Loss, Piece, Span, span
 
 LOOK_BACK_BYTES: Final = 1 << 26  # of bodies: as much as the largest ring of a recorder holds
 
@@ -20,11 +21,13 @@ _log = logging.getLogger(__name__)
 
 @dataclass(slots=True)
 class Left:
-    """By number of a lane: its name; position and sequence (0: not known) it was taken through; the last dropped."""
+    """By number of a lane: its name; position and sequence (0: not known) it was taken through; the last dropped; the
+    last head."""
 
     lanes: dict[int, Lane] = field(default_factory=dict)
     through: dict[int, tuple[int, int]] = field(default_factory=dict)
     dropped: dict[int, int] = field(default_factory=dict)
+    heads: dict[int, Head] = field(default_factory=dict)
 
 
 def read_left(folder: Path, generation: int) -> Left:
@@ -64,7 +67,7 @@ def readable_span(data: memoryview) -> Span | None:
 
 
 def _wanted(blocks: tuple[Block, ...]) -> list[Block]:
-    """Those at the end, and those that name lanes."""
+    """Those at the end, and those that have lanes or heads."""
     budget = LOOK_BACK_BYTES
     wanted = []
     for block in reversed(blocks):
@@ -82,6 +85,8 @@ def _note(left: Left, newest: dict[int, memoryview], entry: Entry) -> None:
         newest[entry.lane] = entry.data
     elif isinstance(entry, Dropped):
         left.dropped[entry.lane] = entry.sequence
+    elif isinstance(entry, Head):
+        left.heads[entry.lane] = entry
     elif isinstance(entry, Loss) and entry.end >= 0:
         left.through[entry.lane] = entry.end, entry.last_sequence
         newest.pop(entry.lane, None)

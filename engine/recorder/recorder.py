@@ -1,5 +1,7 @@
 """Entries into journal files: blocks closed by size and time, files by size and UTC day, and nothing lost unmarked.
 
+Each file begins with its lanes and with what stands in them, and can be read without those before it.
+
 While the disk takes nothing, what comes in is counted and forgotten, and the first block after it begins with LOSS
 entries that say what is missing. Time is an input: who runs this passes both clocks in, and calls `tick` each 100 ms.
 """
@@ -10,10 +12,11 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from shm.journal import MAX_BLOCKS, Name, parse_name
-from shm.journal_entries import Dropped, Entry, Lane, Loss, Piece, Span
+from shm.journal_entries import Dropped, Entry, Lane, Loss, Piece, Span, Standing
 
 from .disk import Disk
 from .gathering import Gathering
+from .heads import Heads
 from .health import Health, State
 from .losses import Losses
 from .open_file import DAY_NS, OpenFile, SyncFailed
@@ -80,6 +83,7 @@ class Recorder:
         self._lanes = dict(left.lanes)
         self._through = dict(left.through)
         self._dropped = dict(left.dropped)
+        self._heads = Heads(left.heads.values())
         self._gathered = Gathering()
         self._since_ns = 0  # when its first entry came
         self._losses = Losses()
@@ -127,28 +131,38 @@ class Recorder:
             self._lanes[lane.lane] = lane
             self._through[lane.lane] = 0, 0
             self._dropped.pop(lane.lane, None)
+            self._heads.forget(lane.lane)
 
     def _take_piece(self, piece: Piece, now: Moment) -> None:
         """What is new of it. If it does not touch the piece before, what is missing is marked."""
         position, sequence = self._through.get(piece.lane, (piece.begin, 0))
+        ends = readable_span(piece.data)
+        stand = ends.standing if ends else ()  # of all of it: a predecessor may have been killed before it wrote a head
         if piece.begin < position:
             self.counts.doubles += 1
             if piece.end <= position:
+                self._stand(piece.lane, stand, now)
                 return
             piece = Piece(piece.lane, position, piece.end, piece.data[position - piece.begin :])
-        ends = readable_span(piece.data)
+            ends = readable_span(piece.data)
         if piece.begin > position:
             known = ends is not None and 0 < sequence < ends.first_sequence - 1
             missing = (sequence + 1, ends.first_sequence - 1) if known and ends is not None else (0, 0)
             self.counts.jumps += 1
             self._enter(Loss(piece.lane, position, piece.begin, *missing), None, now)
-        self._through[piece.lane] = piece.end, sequence if ends is None else ends.last_sequence
         self._enter(piece, ends, now)
+        self._through[piece.lane] = piece.end, sequence if ends is None else ends.last_sequence
+        self._stand(piece.lane, stand, now)
+
+    def _stand(self, lane: int, records: tuple[Standing, ...], now: Moment) -> None:
+        """Put a head behind a piece with such records, if they are new."""
+        if self._heads.take(lane, records):
+            self._enter(self._heads.head(lane, self._through[lane][0]), None, now)
 
     def _enter(self, entry: Entry, ends: Span | None, now: Moment) -> None:
         self.counts.taken += 1
         if not self._gathered.count:
-            self._gathered = Gathering(self._lanes.values())
+            self._gathered = self._fresh()
             self._since_ns = now.boot_ns
         self._gathered.if_lost.note(self._lanes, entry, ends)
         self._gathered.add(entry, ends)
@@ -159,7 +173,7 @@ class Recorder:
         """Write the block, behind the marks of what was lost before it; or lose it too."""
         if not self._gathered.count and not self._owes_marks:
             return
-        gathered = self._gathered if self._gathered.count else Gathering(self._lanes.values())
+        gathered = self._gathered if self._gathered.count else self._fresh()
         self._gathered = Gathering()
         if self.health.may_try(now.boot_ns) and self._is_written(gathered, now):
             self.counts.written += gathered.count
@@ -167,11 +181,17 @@ class Recorder:
             self.counts.lost += gathered.count
             self._losses.take(gathered.if_lost)
 
+    def _fresh(self) -> Gathering:
+        """An empty block, and what holds before it. Of a lane whose position is not known nothing comes any more."""
+        known = [lane for lane in self._heads.lanes() if lane in self._through]
+        heads = [self._heads.head(lane, self._through[lane][0]) for lane in known]
+        return Gathering(self._lanes.values(), heads)
+
     def _is_written(self, gathered: Gathering, now: Moment) -> bool:
         try:
             file = self._ready(now)
             if self._owes_marks or not file.blocks:
-                self._append(file, _preface(self._losses, gathered.lanes))
+                self._append(file, _preface(self._losses, gathered))
                 self._losses.clear()
                 self._owes_marks = False
             if gathered.count:
@@ -259,9 +279,15 @@ class Recorder:
             self.counts.failed_deletes += 1
 
 
-def _preface(losses: Losses, lanes: Iterable[Lane]) -> Gathering:
-    """What stands before a block that begins a file or comes after a loss: what was lost, and which lanes there are."""
+def _preface(losses: Losses, following: Gathering) -> Gathering:
+    """What comes before a block that begins a file or follows a loss: which lanes there are, what stands in them, and
+    what was lost.
+
+    Heads come before the losses, because what stands may lie in a loss, and be the first that does.
+    """
     made = Gathering()
-    for entry in (*losses.marks(), *lanes):
+    marks = losses.marks()
+    lanes = following.lanes
+    for entry in (*lanes, *following.heads, *marks, *(lanes if marks else ())):  # a mark may be of a lane that was
         made.add(entry)
     return made

@@ -1,7 +1,8 @@
 """A journal as stretches of records, each with the instrument whose ring it goes into, in the order they were taken.
 
 What lies in the journal twice is left in: a ring that has a sequence takes it no second time. What is missing is seen
-by the positions: a stretch that does not begin where the one before it ended is `torn`.
+by the positions: a stretch that does not begin where the one before it ended is `torn`. A head comes
+where what it repeats was not read.
 """
 
 from collections.abc import Collection, Iterable, Iterator
@@ -10,7 +11,7 @@ from typing import NamedTuple
 
 from shm.errors import JournalDamaged
 from shm.journal import JournalFile
-from shm.journal_entries import Entry, Lane, Piece
+from shm.journal_entries import Entry, Head, Lane, Piece
 from shm.layout import Words
 from shm.refill import FOREIGN, WALL_WORD, first_from, words_of
 
@@ -67,14 +68,21 @@ def stretches(entries: Iterable[Entry], symbols: Collection[str], to_wall_ns: in
     for entry in entries:
         if isinstance(entry, Lane):
             lanes[entry.lane] = entry
-        elif isinstance(entry, Piece):
+        elif isinstance(entry, Piece | Head):
             lane = lanes.get(entry.lane)
             if lane is None:
                 raise JournalDamaged(f"a piece is of lane {entry.lane}, and which that is was never said")
             if lane.symbol not in symbols or lane.symbol in over:
                 continue
             ring = lane.symbol, lane.generation, lane.made
-            position, through[ring] = through.get(ring, 0), max(through.get(ring, 0), entry.end)
+            position = through.get(ring, 0)
+            if isinstance(entry, Piece):
+                is_torn = entry.begin > position
+                through[ring] = max(position, entry.end)
+            elif entry.position <= position:
+                continue
+            else:
+                is_torn = False  # what follows it is
             if len(entry.data) % 8:
                 raise JournalDamaged(
                     f"a piece of {lane.symbol} has {len(entry.data):,} bytes, which is no record's end"
@@ -87,4 +95,4 @@ def stretches(entries: Iterable[Entry], symbols: Collection[str], to_wall_ns: in
                 if end < len(words):
                     over.add(lane.symbol)
                 words = words[:end]
-            yield Stretch(lane.symbol, words, entry.begin > position)
+            yield Stretch(lane.symbol, words, is_torn)

@@ -9,22 +9,27 @@ from shm.errors import JournalDamaged
 from shm.journal_entries import (
     DROPPED,
     ENTRY,
+    HEAD,
     LANE,
     LOSS,
     PIECE,
     Dropped,
     Entry,
     EntryKind,
+    Head,
     Loss,
     Piece,
     RecordReader,
     RingRecord,
+    Span,
     pack,
     parse,
     parse_body,
     payload_of,
     span,
+    standing,
 )
+from shm.layout import Record
 from tests import made_journal
 
 
@@ -38,11 +43,12 @@ def test_every_kind_comes_back_as_it_was() -> None:
         made_journal.lane(0),
         Piece(1, 0, 3, memoryview(b"abc")),
         Dropped(1, 2, 3, 4, memoryview(b"message")),
+        Head(1, 99, memoryview(b"records")),
         Loss(1, 8, 16, 4, 5),
     ]
     assert list(parse_body(memoryview(b"".join(map(pack, entries))))) == entries
-    for entry, row in zip(entries, (LANE, PIECE, DROPPED, LOSS), strict=True):
-        carried = {EntryKind.PIECE: 3, EntryKind.DROPPED: 7}
+    for entry, row in zip(entries, (LANE, PIECE, DROPPED, HEAD, LOSS), strict=True):
+        carried = {EntryKind.PIECE: 3, EntryKind.DROPPED: 7, EntryKind.HEAD: 7}
         kind, payload = payload_of(entry)
         assert len(payload) - carried.get(kind, 0) == row.itemsize
 
@@ -83,8 +89,26 @@ def test_the_span_of_a_piece(seed: int) -> None:
     made = made_journal.stream(random.Random(seed), 1, lanes=1)
     piece = made.entries[1]
     assert isinstance(piece, Piece)
-    assert span(piece.data) == (made.records[0][2:5] + made.records[-1][2:5])
+    ends = made.records[0][2:5] + made.records[-1][2:5]
+    assert span(piece.data) == Span(*ends)
     assert span(memoryview(made_journal.padding(64))) is None
+
+
+def test_what_stands_in_a_piece_is_what_a_head_repeats() -> None:
+    records = [
+        made_journal.ring_bytes(RingRecord(0, kind, 10 + n, 5, 6, 1, b"%d" % n))
+        for n, kind in enumerate((Record.DATA, Record.CONFIG, Record.CLOCK, Record.SESSIONS, Record.CONFIG))
+    ]
+    found = span(memoryview(b"".join(records)))
+    assert found is not None
+    assert [(each.kind, each.sequence) for each in found.standing] == [
+        (Record.CONFIG, 11),
+        (Record.SESSIONS, 13),
+        (Record.CONFIG, 14),
+    ]
+    data = memoryview(b"".join(each.data for each in found.standing))
+    assert data == records[1] + records[3] + records[4]
+    assert standing(data) == found.standing
 
 
 @pytest.mark.parametrize(

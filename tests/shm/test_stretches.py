@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from shm.journal import JournalFile, journal_files
-from shm.journal_entries import Entry, Lane, Loss, Piece
+from shm.journal_entries import Entry, Head, Lane, Loss, Piece
 from shm.stretches import Stream, StretchReader, entries_from
 from tests import made_journal, made_past
 
@@ -76,3 +76,15 @@ def test_from_any_block_on_the_lanes_are_known(tmp_path: Path, seed: int) -> Non
             pieces = [each for each in found if not isinstance(each, Lane)]
             assert pieces == [each for each in whole if not isinstance(each, Lane)][-len(pieces) :]
             assert {each.symbol for each in found if isinstance(each, Lane)} == {"MNQ", "MES"}
+
+
+def test_a_head_is_there_for_who_has_not_read_up_to_it() -> None:
+    head = Head(0, 40, memoryview(b"stands"))
+    assert read([MNQ, head, piece(40, 48), head]) == [(1, 40, 40, b"stands"), (1, 40, 48, DATA[40:48])]
+    assert read([MNQ, piece(0, 16), head, piece(40, 48)]) == [
+        (1, 0, 16, DATA[:16]),
+        (1, 16, 16, b"stands"),
+        (1, 16, 40, None),
+        (1, 40, 48, DATA[40:48]),
+    ]
+    assert read([MNQ, piece(0, 40), head, piece(40, 48)]) == [(1, 0, 40, DATA[:40]), (1, 40, 48, DATA[40:48])]

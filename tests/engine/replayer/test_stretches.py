@@ -9,7 +9,7 @@ import pytest
 from engine.replayer.stretches import entries_of, stretches, survey
 from shm.errors import JournalDamaged, LayoutError
 from shm.journal import files_of
-from shm.journal_entries import Entry, Piece
+from shm.journal_entries import Entry, Head, Piece
 from shm.refill import words_of
 from tests import recorded_minute
 from tests.recorded_minute import BEGIN_NS, STEP_NS, SYMBOLS, bytes_of, made
@@ -50,6 +50,16 @@ def test_what_was_taken_down_twice_tears_nothing(entries: list[Entry]) -> None:
 def test_a_journal_that_begins_in_the_middle_is_torn_there(entries: list[Entry]) -> None:
     pieces = [entry for entry in entries[2:] if isinstance(entry, Piece) and entry.lane == 0]
     assert next(stretches([*entries[:2], *pieces[1:]], SYMBOLS)).is_torn
+
+
+def test_a_head_comes_where_what_it_repeats_was_not_read(entries: list[Entry]) -> None:
+    first, *rest = (entry for entry in entries if isinstance(entry, Piece) and entry.lane == 0)
+    head = Head(0, first.end, first.data)
+    found = list(stretches([*entries[:2], head, *rest], SYMBOLS))
+    assert [each.is_torn for each in found] == [False, True, *[False] * (len(rest) - 1)]
+    assert joined(found, SYMBOLS[0]) == bytes_of(entries, SYMBOLS[0])
+    assert len(list(stretches([*entries[:2], first, head, *rest], SYMBOLS))) == 1 + len(rest)
+    assert joined(list(stretches([*entries[:2], head], SYMBOLS, BEGIN_NS)), SYMBOLS[0]) == b""
 
 
 def test_nothing_of_the_end_or_later_comes(entries: list[Entry]) -> None:
