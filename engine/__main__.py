@@ -32,7 +32,7 @@ from shm.ring import RingWriter
 
 from .cache import Caches
 from .clock import TICK_NS, Clock
-from .config import ConfigError, SymbolSettings, credentials
+from .config import SymbolSettings, credentials
 from .control import Control
 from .errands import Errands
 from .feeds import projectx
@@ -48,6 +48,7 @@ from .job import parse as parse_job
 from .lines import Lines
 from .page import Page
 from .router import Lane, Router
+from .rules import ConfigError
 
 _SOURCE: Final = "the job of the engine"
 

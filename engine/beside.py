@@ -14,9 +14,9 @@ from types import FrameType
 from shm.errors import LayoutError
 from shm.life import AlreadyHeld, LifeLock, end_with
 
-from .config import ConfigError
 from .job import Job, parse
 from .lines import Lines
+from .rules import ConfigError
 
 
 class Ending:

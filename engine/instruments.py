@@ -15,12 +15,13 @@ from shm.layout import Kind, Words
 from shm.ring import RingWriter
 
 from .clock import Clock
-from .config import FRONT, SymbolSettings
+from .config import SymbolSettings
 from .feeds.gateway import Contract, Gateway
 from .feeds.market import Feed
 from .http import VenueError, VenueRefusal
 from .rings import map_ring
 from .router import Lane
+from .rules import FRONT
 
 _log = logging.getLogger(__name__)
 

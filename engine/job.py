@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from .config import ConfigError, Settings
+from .config import Settings
 from .lines import MAX_LINE_BYTES
+from .rules import ConfigError
 
 
 @dataclass(frozen=True, slots=True)

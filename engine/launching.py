@@ -23,9 +23,10 @@ from shm.errors import ShardbookError
 
 from . import config, table
 from .arguments import WRONG_USE
-from .config import KEY_VARIABLE, USER_VARIABLE, ConfigError, Credentials, Settings
+from .config import Credentials, Settings
 from .entry import complain
 from .places import check_capture, check_places
+from .rules import ConfigError
 from .run import POLL_S, RECORDED_SYMBOL, Ending, EngineEnded, Failed, Outcome, RefusedForGood, Run, wait_until_ready
 from .screen import Screen
 from .simulator.contracts import CONTRACTS
@@ -34,6 +35,7 @@ from .simulator_control import SimulatorGone
 from .summary import failures, summarise
 from .supervised import TOP, Supervised
 from .supervisor.child import plain_environment
+from .tables import KEY_VARIABLE, USER_VARIABLE
 from .temporary import temporary_folder
 
 LOG_LINES_SHOWN = 20

@@ -22,12 +22,13 @@ from shm.journal import files_of
 
 from . import config
 from .arguments import WRONG_USE
-from .config import ConfigError, Settings
+from .config import Settings
 from .entry import complain
 from .places import check_places
 from .replay_digest import Ended, Unfinished, digest
 from .replayer.job import Wanted
 from .replayer.stretches import Content, survey
+from .rules import ConfigError
 from .run import Ending, EngineEnded, Failed, wait_until_ready
 from .screen import Screen
 from .supervised import Supervised

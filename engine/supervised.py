@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .config import KEY_VARIABLE, USER_VARIABLE, Credentials
+from .config import Credentials
+from .tables import KEY_VARIABLE, USER_VARIABLE
 
 STOP_LIMIT_S = 30.0  # the supervisor gives each of its parts 3 s and then kills it
 MAX_LINE_BYTES = 1 << 20

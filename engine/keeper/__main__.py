@@ -11,9 +11,9 @@ import time
 from typing import Final
 
 from ..beside import Ending, main, source
-from ..config import ConfigError
 from ..job import Job, parse
 from ..lines import Lines
+from ..rules import ConfigError
 from .keeper import TURN_S, Keeper
 
 _NAME: Final = "keeper"

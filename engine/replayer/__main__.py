@@ -25,11 +25,11 @@ from shm.refill import take_back
 from shm.registry import generation_folder
 from shm.ring import RingWriter
 
-from ..config import ConfigError
 from ..job import Job, parse_with
 from ..lines import Lines
 from ..page import Page
 from ..rings import map_ring
+from ..rules import ConfigError
 from .job import Wanted
 from .pace import Pace
 from .player import Player, warm

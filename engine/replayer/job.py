@@ -5,7 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from ..config import ConfigError
+from ..rules import ConfigError
 
 _SOURCE = "the job of the player"
 

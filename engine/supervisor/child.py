@@ -14,7 +14,7 @@ import termios
 from collections.abc import Mapping
 from typing import IO
 
-from ..config import KEY_VARIABLE, USER_VARIABLE
+from ..tables import KEY_VARIABLE, USER_VARIABLE
 from .decide import Death
 
 _PLAIN = (

@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from engine.config import KEY_VARIABLE, USER_VARIABLE, Credentials
+from engine.config import Credentials
 from engine.launch import main, parser
 from engine.launching import _settings, _simulator_job, report
 from engine.run import Outcome
 from engine.simulator.__main__ import Job
 from engine.summary import Result, Verdict
+from engine.tables import KEY_VARIABLE, USER_VARIABLE
 
 RESULT = Result(
     *("MNQ", "CON.F.US.MNQ.Z26", 1, "live", ""),

@@ -17,9 +17,11 @@ from engine import hours
 from engine.__main__ import boottime_ns, keep_time, read_job
 from engine.cache import Caches
 from engine.clock import Clock
-from engine.config import KEY_VARIABLE, USER_VARIABLE, ConfigError, HttpSettings, Settings, load
+from engine.config import HttpSettings, Settings, load
 from engine.http import HttpPool
 from engine.page import Page
+from engine.rules import ConfigError
+from engine.tables import KEY_VARIABLE, USER_VARIABLE
 from shm import layout, segment
 from shm.layout import Kind, Reason, Record
 from shm.life import LifeLock, is_held

@@ -5,8 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from engine.config import ConfigError
 from engine.replayer.job import Wanted
+from engine.rules import ConfigError
 
 GOOD = Wanted((Path("/a"), Path("/b.sbj")), 2.0, 5, None)
 

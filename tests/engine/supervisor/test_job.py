@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from engine.config import ConfigError
+from engine.rules import ConfigError
 from engine.supervisor.errors import CannotStart
 from engine.supervisor.job import Job, Watched
 from tests.engine.supervisor.stand_ins import TWO, settings_of
