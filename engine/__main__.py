@@ -32,7 +32,7 @@ from shm.ring import RingWriter
 
 from .cache import Caches
 from .clock import TICK_NS, Clock
-from .config import ConfigError, SymbolSettings, credentials
+from .config import SymbolSettings, credentials
 from .control import Control
 from .errands import Errands
 from .feeds import projectx
@@ -42,12 +42,13 @@ from .feeds.market import Feed
 from .history.fetching import History
 from .hours_relay import HoursRelay
 from .http import HttpPool, VenueRefusal
-from .instruments import Instruments, Opened
+from .instruments import Instruments, Opened, open_recorder
 from .job import Job
 from .job import parse as parse_job
 from .lines import Lines
 from .page import Page
 from .router import Lane, Router
+from .rules import ConfigError
 
 _SOURCE: Final = "the job of the engine"
 
@@ -73,9 +74,10 @@ def report(said: Mapping[str, object]) -> None:
 
 def warm() -> None:
     """Load every kernel of the engine, on private memory: the first message must not wait for that."""
-    words = np.zeros(layout.ring_regions(layout.MIN_RING_BYTES)["words"].shape, layout.WORDS)
-    words[layout.CAPACITY] = layout.MIN_RING_BYTES
+    words, recorder = _private_ring(), _private_ring()
+    RingWriter(recorder, 1)
     ring = RingWriter(words, 1)
+    ring.record(recorder, "NONE", 1)
     lane = Lane(SymbolSettings("NONE"), ring)
     router = Router(projectx.KEY_PLACE, lambda call: None, boottime_ns, lambda now_ns: None)
     (key, *_) = projectx.heads("CON.F.US.NONE.Z26")
@@ -89,6 +91,12 @@ def warm() -> None:
     account_rows.warm()
 
 
+def _private_ring() -> layout.Words:
+    words = np.zeros(layout.ring_regions(layout.MIN_RING_BYTES)["words"].shape, layout.WORDS)
+    words[layout.CAPACITY] = layout.MIN_RING_BYTES
+    return words
+
+
 async def run(job: Job, lines: Lines) -> None:
     """Feed the rings until SIGTERM. Raises ConfigError, LayoutError and VenueRefusal: nothing else ends it."""
     user = credentials(job.settings.venue)
@@ -96,7 +104,8 @@ async def run(job: Job, lines: Lines) -> None:
     counters = segment.attach(here / "engine", Kind.ENGINE, writable=True, generation=job.generation)
     counters.claim()
     page = Page(counters.array("words"))
-    opened = [Opened(here, job.generation, symbol) for symbol in job.settings.symbols]
+    recorder = open_recorder(here, job.generation) if job.settings.journal.record else None
+    opened = [Opened(here, job.generation, symbol, recorder) for symbol in job.settings.symbols]
     lanes = [each.lane for each in opened]
     writer = _account_writer(here, job.generation) if job.settings.venue.account else None
 
@@ -116,7 +125,7 @@ async def run(job: Job, lines: Lines) -> None:
 
         said = _report_streaming, let_go, silent
         feed = Feed(job.settings.feed, hub_url, pool, gateway, router, lanes, page, boottime_ns, *said)
-        instruments = Instruments(here, job.generation, gateway, clock, feed, opened)
+        instruments = Instruments(here, job.generation, gateway, clock, feed, opened, recorder)
         errands = Errands(here, job.generation, instruments, History(gateway))
         feeding = loop.create_task(feed.run())
         tasks = [

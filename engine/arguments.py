@@ -1,9 +1,13 @@
 """How the commands take their arguments: argparse, but what is wrong is said in one sentence."""
 
 import argparse
-from typing import NoReturn
+import math
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from typing import Final, NoReturn
 
 WRONG_USE = 2
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
 class Arguments(argparse.ArgumentParser):
@@ -16,3 +20,37 @@ class Arguments(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
         """Say it and end with status 2."""
         self.exit(WRONG_USE, f"{self.prog}: {message} ({self.prog} --help says more)\n")
+
+
+def number_reader(what: str, low: float, high: float) -> Callable[[str], float]:
+    """A reader of numbers from `low`, 0 itself left out, to `high`."""
+
+    def read(text: str) -> float:
+        try:
+            value = float(text)
+        except ValueError:
+            value = math.nan
+        if not (low <= value <= high and value > 0):
+            limits = f"{low:g} to {high:,.0f}" if low else f"above 0, at most {high:,.0f}"
+            raise argparse.ArgumentTypeError(f"{text} is not {what}: {limits}")
+        return value
+
+    return read
+
+
+def list_of_symbols(text: str) -> list[str]:
+    """The names between commas."""
+    symbols = [part.strip() for part in text.split(",")]
+    if not all(symbols):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a list such as MNQ,MES")
+    return symbols
+
+
+def utc_time(text: str) -> int:
+    """Nanoseconds since 1970 of an ISO time, which is UTC unless it says otherwise."""
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        raise argparse.ArgumentTypeError(f"{text} is no time such as 2026-03-02T14:30") from None
+    aware = found if found.tzinfo else found.replace(tzinfo=UTC)
+    return (aware - _EPOCH) // timedelta(microseconds=1) * 1000

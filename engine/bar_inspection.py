@@ -48,7 +48,7 @@ def checks(file: Sealed) -> Iterator[tuple[str, str]]:
         return
     yield "columns: those of bars", ""
     faults = [f"batch {i}: {fault}" for i, fault in verify(file) if fault]
-    yield f"checksums of batches: {len(file.batches) - len(faults):,} hold", "; ".join(faults[:FAULTS_SHOWN])
+    yield f"checksums of batches: {len(file.batches) - len(faults):,} hold", first_of(faults)
     if not faults:
         yield from _row_checks(file, pl.read_ipc(file.path))
 
@@ -78,3 +78,9 @@ def _row_checks(file: Sealed, bars: pl.DataFrame) -> Iterator[tuple[str, str]]:
 def wall(wall_ns: int) -> str:
     """A moment, to the second."""
     return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(wall_ns // 10**9)) + " UTC"
+
+
+def first_of(faults: list[str]) -> str:
+    """The first of them, and how many more there are; empty for none."""
+    more = f"; and {len(faults) - FAULTS_SHOWN:,} more" if len(faults) > FAULTS_SHOWN else ""
+    return "; ".join(faults[:FAULTS_SHOWN]) + more

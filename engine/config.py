@@ -8,175 +8,62 @@ we do not know is not repeated, because it may be a secret that was put in the w
 """
 
 import dataclasses
-import difflib
 import os
-import re
-import stat
-import tomllib
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, ClassVar, Final, TypeVar
+from typing import Any, ClassVar, Final
 from urllib.parse import urlsplit
 
-from shm.errors import ShardbookError
 from shm.registry import ENGINE_NAME, SYMBOL_NAME
 from shm.timeframe import MAX_TIMEFRAMES, parse
 
 from .calendars import CALENDARS
+from .rules import (
+    FRONT,
+    MAX_SECRET_CHARACTERS,
+    MAX_SHOWN_CHARACTERS,
+    ConfigError,
+    Rule,
+    address,
+    are_policies,
+    are_timeframes,
+    flag,
+    is_api_url,
+    is_contract,
+    is_hot_rows,
+    is_hub_url,
+    is_power_of_two,
+    is_process,
+    is_secret,
+    is_small_power_of_two,
+    limits,
+    shown,
+    text,
+    whole,
+    why_no_timeframes,
+)
+from .tables import (
+    KEY_VARIABLE,
+    USER_VARIABLE,
+    listed,
+    near_names,
+    read_table,
+    read_toml,
+    refuse_unknown,
+    table_of,
+)
 
-MAX_FILE_BYTES: Final = 64 * 1024
 MAX_SYMBOLS: Final = 64
 MAX_CPU: Final = 4095
-MAX_KEPT: Final = 10**9  # rows, days or MiB of a timeframe
 MAX_LISTED_FILES: Final = 1024
-MAX_SHOWN_CHARACTERS: Final = 80
-MAX_URL_CHARACTERS: Final = 512
-MAX_SECRET_CHARACTERS: Final = 512
 
 SHIPPED_SYMBOLS: Final = Path(__file__).resolve().parent.parent / "workers" / "symbols"
-USER_VARIABLE: Final = "PROJECT_X_USERNAME"
-KEY_VARIABLE: Final = "PROJECT_X_API_KEY"
-FRONT: Final = "front"
+REPLAY: Final = "replay"
 ANY_CPU: Final = -1
 TIMEFRAMES: Final = ("1s", "1m", "5m", "1h", "1d")
-EMPTY_BARS: Final = ("none", "flat", "marked")
-RESERVED_PROCESSES: Final = ("engine", "keeper", "simulator")  # the supervisor's names of other parts
+RESERVED_PROCESSES: Final = ("engine", "keeper", "recorder", "simulator")  # the supervisor's names of other parts
 RESERVED_SYMBOLS: Final = ("keeper", "recorder")  # a ring of this name is not an instrument's
-
-CONTRACT_ID: Final = re.compile(r"CON\.F\.US\.[A-Z0-9]{1,16}\.[FGHJKMNQUVXZ][0-9]{2}")
-_LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
-
-
-class ConfigError(ShardbookError):
-    """A setting that cannot be used. One sentence: file, key, value, cure."""
-
-
-@dataclass(frozen=True, slots=True)
-class Rule:
-    """What a value must be: `holds` decides, `must` is the sentence's word for it."""
-
-    must: str
-    holds: Callable[[Any], bool]
-    is_address: bool = False  # what is wrong with one may be a secret in it, which no sentence repeats
-    why: Callable[[Any], str] = lambda value: ""  # more words of what is wrong with one that does not hold
-
-
-def whole(default: int, low: int, high: int) -> Any:
-    """A whole number from `low` to `high`."""
-    rule = Rule(f"a whole number from {low} to {high}", lambda value: type(value) is int and low <= value <= high)
-    return field(default=default, metadata={"rule": rule})
-
-
-def text(default: str, must: str, holds: Callable[[str], object]) -> Any:
-    """A string that `holds`."""
-    return field(
-        default=default, metadata={"rule": Rule(must, lambda value: isinstance(value, str) and bool(holds(value)))}
-    )
-
-
-def address(must: str, holds: Callable[[str], bool]) -> Any:
-    """A URL, or empty: then it is known by the venue's name."""
-    rule = Rule(must, lambda value: isinstance(value, str) and (value == "" or holds(value)), is_address=True)
-    return field(default="", metadata={"rule": rule})
-
-
-def flag(default: bool) -> Any:
-    """True or false."""
-    return field(default=default, metadata={"rule": Rule("true or false", lambda value: type(value) is bool)})
-
-
-def _is_power_of_two(value: Any) -> bool:
-    return type(value) is int and 1 <= value <= 1024 and value & (value - 1) == 0
-
-
-def _is_hot_rows(value: Any) -> bool:
-    return type(value) is int and 256 <= value <= 1 << 20 and value & (value - 1) == 0
-
-
-def _is_contract(value: str) -> bool:
-    return value == FRONT or CONTRACT_ID.fullmatch(value) is not None
-
-
-def _is_process(value: str) -> bool:
-    return value == "" or SYMBOL_NAME.fullmatch(value) is not None
-
-
-def _are_timeframes(value: Any) -> bool:
-    if not isinstance(value, list | tuple) or len(value) > MAX_TIMEFRAMES:
-        return False
-    try:
-        return len({parse(name) for name in value}) == len(value)
-    except (ValueError, AttributeError):
-        return False
-
-
-def _why_no_timeframes(value: Any) -> str:
-    """Of a list, its first bad entry."""
-    names = [name for name in value if isinstance(name, str)] if isinstance(value, list | tuple) else []
-    for place, name in enumerate(names):
-        try:
-            if parse(name) in [parse(before) for before in names[:place]]:
-                return f"{_shown(name)} is there twice"
-        except ValueError as error:
-            return f"{_shown(name)}: {error}"
-    return ""
-
-
-def _are_policies(value: Any) -> bool:
-    """Only bars that the clock cuts have periods without a trade."""
-    if not isinstance(value, Mapping) or len(value) > MAX_TIMEFRAMES:
-        return False
-    try:
-        named = [parse(name) for name in value]
-    except (ValueError, AttributeError):
-        return False
-    of_clock = all(each.is_time and not each.is_session for each in named)
-    return of_clock and len(set(named)) == len(named) and all(policy in EMPTY_BARS for policy in value.values())
-
-
-def _are_limits(value: Any) -> bool:
-    if not isinstance(value, Mapping) or not all(
-        type(each) is int and 1 <= each <= MAX_KEPT for each in value.values()
-    ):
-        return False
-    return _are_timeframes(list(value))
-
-
-def _limits(what: str) -> Any:
-    """How much of each timeframe is kept: a table by its name."""
-    must = f'a table of names of bars such as {{"1s" = 30}}, each with a whole number of {what} from 1 to {MAX_KEPT}'
-    return field(default_factory=dict, metadata={"rule": Rule(must, _are_limits)})
-
-
-def _is_url(value: str, secure: str, plain: str) -> bool:
-    """A plain address of bounded length; without TLS only to this machine, because keys and tokens go over it."""
-    if len(value) > MAX_URL_CHARACTERS or not value.isascii() or not value.isprintable() or " " in value:
-        return False
-    try:
-        parts = urlsplit(value)
-        _ = parts.port  # raises on a port that is none
-    except ValueError:
-        return False
-    if parts.username is not None or parts.password is not None or parts.query or parts.fragment or not parts.hostname:
-        return False
-    return parts.scheme in secure.split() or (parts.scheme in plain.split() and parts.hostname in _LOOPBACK)
-
-
-def _is_api_url(value: str) -> bool:
-    return _is_url(value, "https", "http")
-
-
-def _is_hub_url(value: str) -> bool:
-    return _is_url(value, "https wss", "http ws")
-
-
-def _may_hold_a_secret(address: object) -> bool:
-    return isinstance(address, str) and any(mark in address for mark in "@?#")
-
-
-def _is_secret(value: str) -> bool:
-    return 0 < len(value) <= MAX_SECRET_CHARACTERS and value.isprintable()
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,15 +72,15 @@ class SymbolSettings:
 
     symbol: str
     # "front" is the active contract whose name, less month letter and year digits, is the symbol
-    contract: str = text(FRONT, '"front" or a contract id such as "CON.F.US.MNQ.Z26"', _is_contract)
+    contract: str = text(FRONT, '"front" or a contract id such as "CON.F.US.MNQ.Z26"', is_contract)
     levels: int = whole(64, 1, 1024)  # published a side
     max_depth: int = whole(2048, 8, 65536)  # kept a side
-    ring_mib: int = field(default=4, metadata={"rule": Rule("a power of two from 1 to 1024", _is_power_of_two)})
+    ring_mib: int = field(default=4, metadata={"rule": Rule("a power of two from 1 to 1024", is_power_of_two)})
     batch_max_frames: int = whole(256, 1, 65536)  # messages that may wait for one publication
     batch_max_us: int = whole(1000, 1, 100_000)  # and for how long
     spin_us: int = whole(0, 0, 1000)  # how long the worker looks before it sleeps
     # who names the same process shares one; without a name it is the instrument's own
-    process: str = text("", "a name of at most 32 letters, digits, '.', '_' and '-'", _is_process)
+    process: str = text("", "a name of at most 32 letters, digits, '.', '_' and '-'", is_process)
     cpu: int = whole(ANY_CPU, ANY_CPU, MAX_CPU)  # the one its worker runs on; -1: anywhere
     # the exchange's calendar, docs/sessions.md; without a name that of the symbol
     calendar: str = text("", "the name of a calendar", lambda value: len(value) <= MAX_SHOWN_CHARACTERS)
@@ -207,8 +94,8 @@ class SymbolSettings:
         metadata={
             "rule": Rule(
                 f'a list of at most {MAX_TIMEFRAMES} names of bars such as "1m", "4hr", "1day", "100tick", each once',
-                _are_timeframes,
-                why=_why_no_timeframes,
+                are_timeframes,
+                why=why_no_timeframes,
             )
         },
     )
@@ -218,17 +105,17 @@ class SymbolSettings:
         metadata={
             "rule": Rule(
                 'a table of seconds, minutes or hours such as {"1m" = "flat"}, each with "none", "flat" or "marked"',
-                _are_policies,
+                are_policies,
             )
         },
     )
     close_grace_ms: int = whole(250, 0, 60_000)  # after its end a bar waits so long for late trades
-    hot_rows: int = field(default=1 << 15, metadata={"rule": Rule("a power of two from 256 to 1048576", _is_hot_rows)})
+    hot_rows: int = field(default=1 << 15, metadata={"rule": Rule("a power of two from 256 to 1048576", is_hot_rows)})
     history_bars: int = whole(1000, 0, 20_000)  # asked of the venue from before the first bar of a new timeframe
     # of the bars on disk; what has no entry is kept for ever
-    keep_days: Mapping[str, int] = _limits("days")
-    keep_rows: Mapping[str, int] = _limits("bars")
-    keep_mib: Mapping[str, int] = _limits("MiB")
+    keep_days: Mapping[str, int] = limits("days")
+    keep_rows: Mapping[str, int] = limits("bars")
+    keep_mib: Mapping[str, int] = limits("MiB")
 
     def __post_init__(self) -> None:
         """JSON knows no tuples: the same settings are equal wherever they come from."""
@@ -251,18 +138,17 @@ class SymbolSettings:
 class VenueSettings:
     """[venue]: who is spoken with, and where. The simulator's addresses are known only once it runs."""
 
-    name: str = text("simulator", '"simulator" or "projectx"', lambda value: value in ("simulator", "projectx"))
-    api_url: str = address("an https:// address (http:// only on this machine)", _is_api_url)
-    market_hub_url: str = address("an https:// or wss:// address (http:// or ws:// only on this machine)", _is_hub_url)
-    user_name: str = text(
-        "", "printable text of at most 512 characters", lambda value: value == "" or _is_secret(value)
-    )
+    # "replay" is no venue: scripts/replay says so to those who then play a journal
+    name: str = text("simulator", '"simulator" or "projectx"', lambda value: value in ("simulator", "projectx", REPLAY))
+    api_url: str = address("an https:// address (http:// only on this machine)", is_api_url)
+    market_hub_url: str = address("an https:// or wss:// address (http:// or ws:// only on this machine)", is_hub_url)
+    user_name: str = text("", "printable text of at most 512 characters", lambda value: value == "" or is_secret(value))
     account: bool = flag(False)  # view the account (orders, positions, fills, balance), read only
     # which one, as the venue names it; without a name the first that is active
     account_name: str = text(
-        "", "printable text of at most 512 characters", lambda value: value == "" or _is_secret(value)
+        "", "printable text of at most 512 characters", lambda value: value == "" or is_secret(value)
     )
-    user_hub_url: str = address("an https:// or wss:// address (http:// or ws:// only on this machine)", _is_hub_url)
+    user_hub_url: str = address("an https:// or wss:// address (http:// or ws:// only on this machine)", is_hub_url)
 
 
 @dataclass(frozen=True, slots=True)
@@ -303,6 +189,26 @@ class KeeperSettings:
 
 
 @dataclass(frozen=True, slots=True)
+class JournalSettings:
+    """[journal]: the process that writes down what comes in."""
+
+    record: bool = flag(True)
+    # what the disk may be behind by; each instrument's own ring is room for as long again
+    ring_mib: int = field(default=8, metadata={"rule": Rule("a power of two from 1 to 64", is_small_power_of_two)})
+    block_kib: int = whole(256, 4, 16384)  # before it is packed
+    block_ms: int = whole(100, 10, 1000)
+    file_mib: int = whole(256, 1, 4096)
+    fsync_s: int = whole(1, 1, 3600)  # what a power loss may take
+    keep_days: int = whole(30, 0, 36_500)  # 0: no limit
+    keep_mib: int = whole(16_384, 0, 1 << 30)  # of all journal files; 0: no limit
+
+    @property
+    def ring_bytes(self) -> int:
+        """Of the recorder's ring; 0 if nothing is recorded."""
+        return self.ring_mib << 20 if self.record else 0
+
+
+@dataclass(frozen=True, slots=True)
 class Credentials:
     """User name and API key, from the environment. The key is in no repr."""
 
@@ -321,6 +227,7 @@ class Settings:
     http: HttpSettings
     feed: FeedSettings
     keeper: KeeperSettings
+    journal: JournalSettings
     symbols: tuple[SymbolSettings, ...]
 
     TABLES: ClassVar[dict[str, type[Any]]] = {
@@ -328,6 +235,7 @@ class Settings:
         "http": HttpSettings,
         "feed": FeedSettings,
         "keeper": KeeperSettings,
+        "journal": JournalSettings,
     }
 
     def to_json(self) -> dict[str, Any]:
@@ -337,16 +245,16 @@ class Settings:
     @classmethod
     def from_json(cls, value: object, source: str = "the settings") -> "Settings":
         """The settings of an object that `to_json` made, checked as a file is. Raises ConfigError."""
-        table = _table_of(value, source, "")
-        _refuse_unknown(table, [entry.name for entry in dataclasses.fields(cls)], source, "")
+        table = table_of(value, source, "")
+        refuse_unknown(table, [entry.name for entry in dataclasses.fields(cls)], source, "")
         for key in ("name", "shm_root", "data_folder"):
             if not isinstance(table.get(key), str):
-                raise ConfigError(f"{source}: {key} is {_shown(table.get(key))}, but it must be text: set it")
+                raise ConfigError(f"{source}: {key} is {shown(table.get(key))}, but it must be text: set it")
         rows = table.get("symbols")
         if not isinstance(rows, list | tuple) or not 1 <= len(rows) <= MAX_SYMBOLS:
             raise ConfigError(f"{source}: symbols must be a list of 1 to {MAX_SYMBOLS} tables: name an instrument")
         symbols = [symbol_from_json(row, source) for row in rows]
-        tables = {key: _read_table(kind, table.get(key, {}), source, f"{key}.") for key, kind in cls.TABLES.items()}
+        tables = {key: read_table(kind, table.get(key, {}), source, f"{key}.") for key, kind in cls.TABLES.items()}
         _check_tables(tables, source)
         return cls(
             name=_engine_name(table["name"]),
@@ -356,6 +264,11 @@ class Settings:
             **tables,
         )
 
+    @property
+    def journal_folder(self) -> Path:
+        """Where the recorder writes."""
+        return self.data_folder / "journal"
+
     def at_simulator(self, url: str, user_name: str) -> "Settings":
         """The same settings, once the simulator's address and its user are known."""
         venue = dataclasses.asdict(self.venue) | {
@@ -364,7 +277,7 @@ class Settings:
             "user_hub_url": f"{url}/hubs/user",
             "user_name": user_name,
         }
-        return dataclasses.replace(self, venue=_read_table(VenueSettings, venue, "the simulator", "venue."))
+        return dataclasses.replace(self, venue=read_table(VenueSettings, venue, "the simulator", "venue."))
 
 
 PROJECTX: Final = VenueSettings(
@@ -387,9 +300,9 @@ def load(
 ) -> Settings:
     """Read every file there is to read. Arguments win over the engine file. Raises ConfigError."""
     source = str(config_file) if config_file else "the command line"
-    document = _read_toml(config_file, "give --config an existing file") if config_file else {}
-    _refuse_unknown(document, Settings.TABLES, source, "")
-    tables = {key: _read_table(kind, document.get(key, {}), source, f"{key}.") for key, kind in Settings.TABLES.items()}
+    document = read_toml(config_file, "give --config an existing file") if config_file else {}
+    refuse_unknown(document, Settings.TABLES, source, "")
+    tables = {key: read_table(kind, document.get(key, {}), source, f"{key}.") for key, kind in Settings.TABLES.items()}
     _check_tables(tables, source)
     tables["venue"] = _venue(tables["venue"], venue, source)
     data_home = environ.get("XDG_DATA_HOME") or str(Path(environ.get("HOME") or "~").expanduser() / ".local" / "share")
@@ -404,7 +317,7 @@ def load(
 
 def symbol_from_json(value: object, source: str) -> SymbolSettings:
     """One instrument's settings as `Settings.to_json` has them. Raises ConfigError."""
-    keys = dict(_table_of(value, source, "symbols."))
+    keys = dict(table_of(value, source, "symbols."))
     symbol = keys.pop("symbol", None)
     return _symbol_settings(symbol, keys, source)
 
@@ -418,8 +331,8 @@ def load_symbols(folder: Path, wanted: Sequence[str] | None = None) -> tuple[Sym
         names = list(wanted)
         for symbol in names:
             if symbol not in known:
-                near = _near(symbol, known) or f"there are {', '.join(sorted(known)) or 'none'}"
-                raise ConfigError(f"{folder}: there is no symbol {_shown(symbol)}: {near}, or add {symbol}.toml"[:500])
+                near = near_names(symbol, known) or f"there are {', '.join(sorted(known)) or 'none'}"
+                raise ConfigError(f"{folder}: there is no symbol {shown(symbol)}: {near}, or add {symbol}.toml"[:500])
     if not 1 <= len(names) <= MAX_SYMBOLS:
         raise ConfigError(
             f"{folder}: {len(names)} symbols, but there must be 1 to {MAX_SYMBOLS}: choose with --symbols"
@@ -433,13 +346,13 @@ def read_symbol(path: Path) -> SymbolSettings:
     Here, and not in the rule of its key, it is seen whether there is such a CPU: who is given settings later, after
     the machine took one away, goes on without.
     """
-    table = _read_toml(path, "name another folder with --symbols-dir")
+    table = read_toml(path, "name another folder with --symbols-dir")
     settings = _symbol_settings(path.stem, table, str(path))
     allowed = os.sched_getaffinity(0)
     if settings.cpu != ANY_CPU and settings.cpu not in allowed:
         raise ConfigError(
             f"{path}: cpu is {settings.cpu}, but it must be one that this machine lets us use, of"
-            f" {_listed(allowed)}: correct it, or leave it out for {ANY_CPU}, which is anywhere"
+            f" {listed(allowed)}: correct it, or leave it out for {ANY_CPU}, which is anywhere"
         )
     return settings
 
@@ -451,7 +364,7 @@ def credentials(venue: VenueSettings, environ: Mapping[str, str] = os.environ) -
     for variable, value in ((USER_VARIABLE, user_name), (KEY_VARIABLE, api_key)):
         if not value:
             raise ConfigError(f"the environment: {variable} is not set: export it before the launch")
-        if not _is_secret(value):
+        if not is_secret(value):
             raise ConfigError(
                 f"the environment: {variable} must be printable and at most {MAX_SECRET_CHARACTERS} characters long:"
                 " copy it again"
@@ -459,55 +372,23 @@ def credentials(venue: VenueSettings, environ: Mapping[str, str] = os.environ) -
     return Credentials(user_name, api_key)
 
 
-Table = TypeVar("Table")
-
-
-def _read_table(kind: type[Table], value: object, source: str, prefix: str, **fixed: str) -> Table:
-    """A dataclass of rules from a table of plain values, with `fixed` fields that come from elsewhere."""
-    table = _table_of(value, source, prefix)
-    rules = {
-        entry.name: (entry.metadata["rule"], _default(entry))
-        for entry in dataclasses.fields(kind)  # type: ignore[arg-type]
-        if "rule" in entry.metadata
-    }
-    _refuse_unknown(table, rules, source, prefix)
-    for key, given in table.items():
-        rule, default = rules[key]
-        if not rule.holds(given):
-            if rule.is_address and _may_hold_a_secret(given):
-                raise ConfigError(
-                    f"{source}: {prefix}{key} has a user name, a password, a query or a fragment in it, so it is not"
-                    f" shown: leave that out, and set {USER_VARIABLE} and {KEY_VARIABLE} in the environment"
-                )
-            why = f" ({said})" if (said := rule.why(given)) else ""
-            raise ConfigError(
-                f"{source}: {prefix}{key} is {_shown(given)}, but it must be {rule.must}{why}:"
-                f" correct it, or leave it out for {_shown(default)}"
-            )
-    return kind(**fixed, **table)
-
-
-def _default(entry: dataclasses.Field[Any]) -> object:
-    return entry.default if entry.default_factory is dataclasses.MISSING else entry.default_factory()
-
-
 def _symbol_settings(symbol: object, table: Mapping[str, Any], source: str) -> SymbolSettings:
     if not isinstance(symbol, str) or not SYMBOL_NAME.fullmatch(symbol):
         raise ConfigError(
-            f"{source}: {_shown(symbol)} cannot be a symbol: use letters, digits, '.', '_' and '-', 32 at most"
+            f"{source}: {shown(symbol)} cannot be a symbol: use letters, digits, '.', '_' and '-', 32 at most"
         )
     if symbol in RESERVED_SYMBOLS:
         raise ConfigError(f"{source}: {symbol} cannot be a symbol, it is a part of the engine: choose another name")
-    settings = _read_table(SymbolSettings, table, source, "", symbol=symbol)
+    settings = read_table(SymbolSettings, table, source, "", symbol=symbol)
     if settings.levels > settings.max_depth:
         raise ConfigError(
             f"{source}: levels is {settings.levels}, but it must not be above max_depth, which is"
             f" {settings.max_depth}: lower the one or raise the other"
         )
     if settings.calendar and settings.calendar not in CALENDARS:
-        near = _near(settings.calendar, CALENDARS) or f"there are {', '.join(CALENDARS)}"
+        near = near_names(settings.calendar, CALENDARS) or f"there are {', '.join(CALENDARS)}"
         raise ConfigError(
-            f"{source}: calendar is {_shown(settings.calendar)}, but there is none of that name: {near}, or leave it"
+            f"{source}: calendar is {shown(settings.calendar)}, but there is none of that name: {near}, or leave it"
             " out for the one of its symbol"
         )
     named = {parse(name) for name in settings.timeframes}
@@ -515,7 +396,7 @@ def _symbol_settings(symbol: object, table: Mapping[str, Any], source: str) -> S
         for name in getattr(settings, key):
             if parse(name) not in named:
                 raise ConfigError(
-                    f"{source}: {key} has {_shown(name)}, but timeframes has not: add it there, or leave it out here"
+                    f"{source}: {key} has {shown(name)}, but timeframes has not: add it there, or leave it out here"
                 )
     return settings
 
@@ -540,7 +421,7 @@ def _check_tables(tables: Mapping[str, Any], source: str) -> None:
 def _venue(given: VenueSettings, name: str | None, source: str) -> VenueSettings:
     """The venue with its addresses: ProjectX has some, the simulator's are found when it starts."""
     if name is not None:
-        given = _read_table(VenueSettings, dataclasses.asdict(given) | {"name": name}, "the command line", "venue.")
+        given = read_table(VenueSettings, dataclasses.asdict(given) | {"name": name}, "the command line", "venue.")
     if given.account_name and not given.account:
         raise ConfigError(
             f"{source}: venue.account_name is set, but venue.account is not true, so no account is viewed: set it, or"
@@ -550,16 +431,18 @@ def _venue(given: VenueSettings, name: str | None, source: str) -> VenueSettings
         for key in ("api_url", "market_hub_url", "user_hub_url"):
             if value := getattr(given, key):
                 raise ConfigError(
-                    f"{source}: venue.{key} is {_shown(value)}, but the simulator picks its own address:"
+                    f"{source}: venue.{key} is {shown(value)}, but the simulator picks its own address:"
                     ' leave it out, or set venue.name to "projectx"'
                 )
         return given
+    if given.name == REPLAY:
+        return VenueSettings(name=REPLAY)
     needed = ("market_hub_url", "user_hub_url") if given.account else ("market_hub_url",)
     if given.api_url not in ("", PROJECTX.api_url):
         for key in needed:
             if not getattr(given, key):
                 raise ConfigError(
-                    f"{source}: venue.api_url is {_shown(given.api_url)}, but venue.{key} is not set, so that host's"
+                    f"{source}: venue.api_url is {shown(given.api_url)}, but venue.{key} is not set, so that host's"
                     f" token would go to {urlsplit(PROJECTX.market_hub_url).hostname}: set venue.{key} too"
                 )
         return given
@@ -574,7 +457,7 @@ def _venue(given: VenueSettings, name: str | None, source: str) -> VenueSettings
 def _engine_name(name: str) -> str:
     if not ENGINE_NAME.fullmatch(name):
         raise ConfigError(
-            f"the command line: name is {_shown(name)}, but it must be made of letters, digits, '.', '_' and '-',"
+            f"the command line: name is {shown(name)}, but it must be made of letters, digits, '.', '_' and '-',"
             " 64 at most: choose another"
         )
     return name
@@ -626,58 +509,3 @@ def _symbol_files(folder: Path) -> dict[str, Path]:
     if len(paths) > MAX_LISTED_FILES:
         raise ConfigError(f"{folder}: {len(paths)} files are above the limit of {MAX_LISTED_FILES}: move some away")
     return {path.stem: path for path in paths}
-
-
-def _read_toml(path: Path, cure: str) -> dict[str, Any]:
-    """The table in a file. What is no ordinary file is not read: a pipe would be waited for, a device never ends."""
-    try:
-        with open(path, "rb", opener=lambda name, flags: os.open(name, flags | os.O_NONBLOCK | os.O_NOCTTY)) as file:
-            if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
-                raise ConfigError(f"{path}: is no ordinary file: {cure}")
-            data = file.read(MAX_FILE_BYTES + 1)
-    except IsADirectoryError:  # of open(), which looks at what it is given
-        raise ConfigError(f"{path}: is no ordinary file: {cure}") from None
-    except OSError as error:
-        raise ConfigError(f"{path}: cannot be read ({error.strerror}): {cure}") from None
-    if len(data) > MAX_FILE_BYTES:
-        raise ConfigError(f"{path}: is longer than {MAX_FILE_BYTES} bytes: this is no settings file of ours")
-    try:
-        return tomllib.loads(data.decode())
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
-        reason = "not UTF-8" if isinstance(error, UnicodeDecodeError) else str(error) or "too deeply nested"
-        raise ConfigError(f"{path}: is not TOML ({reason[:MAX_SHOWN_CHARACTERS]}): correct that line") from None
-
-
-def _table_of(value: object, source: str, prefix: str) -> Mapping[str, Any]:
-    if not isinstance(value, Mapping):
-        key = prefix.rstrip(".") or "it"
-        raise ConfigError(f"{source}: {key} is {_shown(value)}, but it must be a table: write [{key}] above its keys")
-    return value
-
-
-def _refuse_unknown(table: Mapping[str, Any], known: Iterable[str], source: str, prefix: str) -> None:
-    names = list(known)
-    for key in table:
-        if key not in names:
-            if re.search("key|token|password|secret", key, re.IGNORECASE):
-                cure = f"secrets are in no file, set {USER_VARIABLE} and {KEY_VARIABLE} in the environment"
-            else:
-                cure = _near(key, names) or f"the keys are {', '.join(names)}"
-            raise ConfigError(f"{source}: {_shown(prefix + key)} is no key that exists: {cure}")
-
-
-def _near(word: str, known: Iterable[str]) -> str:
-    lower = {name.lower(): name for name in known}
-    near = [lower[name] for name in difflib.get_close_matches(word.lower()[:64], lower, n=3, cutoff=0.5)]
-    return f"did you mean {' or '.join(near)}" if near else ""
-
-
-def _listed(numbers: Iterable[int]) -> str:
-    """`0, 1, 2, 3`; no more of it than a sentence can bear."""
-    listed = ", ".join(str(number) for number in sorted(numbers))
-    return listed if len(listed) <= MAX_SHOWN_CHARACTERS else f"{listed[:MAX_SHOWN_CHARACTERS]}…"
-
-
-def _shown(value: object) -> str:
-    shown = repr(value)
-    return shown if len(shown) <= MAX_SHOWN_CHARACTERS else f"{shown[:MAX_SHOWN_CHARACTERS]}…"

@@ -21,10 +21,11 @@ from typing import Any, Final
 
 from shm.errors import LayoutError
 
-from .config import MAX_SYMBOLS, ConfigError, SymbolSettings, symbol_from_json
+from .config import MAX_SYMBOLS, SymbolSettings, symbol_from_json
 from .http import VenueError, VenueRefusal
 from .instruments import Instruments
 from .lines import Lines
+from .rules import ConfigError
 
 MAX_UNDER_WAY: Final = 2 * MAX_SYMBOLS  # those of the settings in force, and as many that shall take their place
 _SOURCE: Final = "the supervisor"

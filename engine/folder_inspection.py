@@ -9,7 +9,7 @@ from shm.sealed import FETCHED, LIVE, Listing, Sealed, listing
 from shm.timeframe import Timeframe, parse
 
 from . import bar_inspection
-from .bar_inspection import FAULTS_SHOWN, Groups, wall
+from .bar_inspection import Groups, first_of, wall
 
 _SERIES = ((LIVE, "sealed bars"), (FETCHED, "bars of the venue's"))
 
@@ -62,18 +62,17 @@ def _said(files: list[Sealed], through: int) -> str:
 
 
 def _checks(folder: Path, found: Listing) -> Iterator[tuple[str, str]]:
-    yield f"files with a name of ours: {len(found.read):,} believed", _first([str(error) for error in found.refused])
+    yield f"files with a name of ours: {len(found.read):,} believed", first_of([str(error) for error in found.refused])
+    yield (
+        "row numbers: none is missing between files",
+        first_of([f"{first:,} to {last - 1:,}" for first, last in found.holes]),
+    )
     strange = [file.path.name for file in found.read if file.symbol != folder.parent.name]
-    yield "files: all of the instrument whose folder it is", _first(strange)
+    yield "files: all of the instrument whose folder it is", first_of(strange)
     faults = [
         f"{file.path.name}: {what}: {fault}"
         for file in found.read
         for what, fault in bar_inspection.checks(file)
         if fault
     ]
-    yield "contents: checksums, columns and rows", _first(faults)
-
-
-def _first(faults: list[str]) -> str:
-    more = f"; and {len(faults) - FAULTS_SHOWN:,} more" if len(faults) > FAULTS_SHOWN else ""
-    return "; ".join(faults[:FAULTS_SHOWN]) + more
+    yield "contents: checksums, columns and rows", first_of(faults)

@@ -1,4 +1,5 @@
-"""What lies in a segment or bar file, printed: header, regions, state, counters, and whether all is as it must be.
+"""What lies in a segment, bar file or journal, printed: header, regions, state, counters, and whether all is as it must
+be.
 
 `python -m engine.inspection FILE...` or `--name NAME`. Everything is mapped read-only and a living writer is not
 disturbed, so each check says only what must hold at any moment: one cell or slot may be in the writer's hands.
@@ -18,7 +19,8 @@ import numpy.typing as npt
 from shm import layout, registry
 from shm.bars import ASIDE, FILE_NAME, HotBars
 from shm.errors import LayoutError, NoEngine, ShardbookError
-from shm.layout import ASK, BID, REASON_TEXT, SESSION_FIELDS, EventKind, Kind, Reason, Record, Source, State
+from shm.journal import FILE_MAGIC, SUFFIX, journal_files
+from shm.layout import ASK, BID, SESSION_FIELDS, EventKind, Kind, Record, Source, State
 from shm.life import is_held, start_ticks
 from shm.sealed import open_sealed, parse_name
 from shm.segment import Segment, attach
@@ -28,7 +30,8 @@ from .arguments import Arguments
 from .entry import complain
 from .feeds.session import State as FeedState
 from .keeper import doubts
-from .table import decimals
+from .recorder.salvage import salvage
+from .table import decimals, reason_text
 
 EVENTS_SHOWN = 8
 HEARD_LIMIT_NS = 1_000_000_000  # clock frames come each 100 ms; max_lag_ms of a symbol file is as long by default
@@ -110,6 +113,10 @@ def examine(segment: Segment) -> Report:
     elif segment.kind == Kind.KEEPER:
         groups += keeper_inspection.groups(segment)
         checks += [Check(what, fault) for what, fault in keeper_inspection.checks(segment)]
+    elif segment.kind == Kind.RECORDER:
+        words = segment.array("words")[:: layout.WORDS_A_LINE].tolist()
+        counters = zip(layout.RECORDING_WORDS, words, strict=False)
+        groups.append(("recorder", tuple((name, f"{count:,}") for name, count in counters)))
     else:
         groups.append(("changed", (("wakes", f"{segment.array('words')[0]:,}"),)))
     return Report(f"{segment.path}", tuple(groups), tuple(checks))
@@ -150,6 +157,24 @@ def examine_hours(path: Path) -> Report:
     """Describe a file of trading hours. Raises LayoutError for what is none; FileNotFoundError passes."""
     rows = hours.read(path)
     return Report(f"{path}", keeper_inspection.hours_groups(rows), (Check("checksum, and rows in order"),))
+
+
+def examine_journal(path: Path) -> Report:
+    """Describe and check a journal file, or a folder of them. Raises LayoutError; FileNotFoundError passes."""
+    from . import journal_inspection  # brings polars
+
+    groups, checks = (journal_inspection.examine_folder if path.is_dir() else journal_inspection.examine)(path)
+    return Report(f"{path}", groups, tuple(Check(what, fault) for what, fault in checks))
+
+
+def _is_journal(path: Path) -> bool:
+    """By the name of the file, or of one in the folder; or by its first bytes."""
+    if path.is_dir():
+        return bool(journal_files(path))
+    if not path.is_file():
+        return path.suffix == SUFFIX
+    with open(path, "rb") as file:
+        return path.suffix == SUFFIX or file.read(len(FILE_MAGIC)) == FILE_MAGIC
 
 
 def _is_bars(path: Path) -> bool:
@@ -213,7 +238,7 @@ def _ring(segment: Segment) -> Iterator[tuple[str, str]]:
     yield "next sequence", f"{words[layout.NEXT_SEQUENCE]:,}"
     yield "delivered", f"{words[layout.DELIVERED]:,}"
     yield "dropped", f"{words[layout.DROPPED]:,}"
-    yield "owed gap", _reason(int(words[layout.OWED_GAP])) or "none"
+    yield "owed gap", reason_text(int(words[layout.OWED_GAP])) or "none"
     yield "worker", "parked" if words[layout.PARKED] else "awake"
     yield "resyncs wanted", f"{words[layout.RESYNC_WANTED]:,}"
     yield "begun", f"{words[layout.BEGUN]:,}" if words[layout.BEGUN] else "no record in hand"
@@ -236,20 +261,27 @@ def _ring_checks(segment: Segment) -> list[Check]:
         return checks
     data = words[layout.DATA_WORD : layout.DATA_WORD + capacity // 8].copy()
     kept_from = int(words[layout.HEAD])  # what was released while it was copied may have been written over
-    count, fault = _walk(data, min(kept_from, tail), tail, segment.generation)
+    first = segment.generation << layout.GENERATION_SHIFT
+    is_replay = int(words[layout.NEXT_SEQUENCE]) < first  # it has the sequences that were recorded
+    count, fault = _walk(data, min(kept_from, tail), tail, 0 if is_replay else first)
     return [*checks, Check(f"records between head and tail: {count:,}", fault)]
 
 
-def _walk(data: npt.NDArray[np.int64], position: int, tail: int, generation: int) -> tuple[int, str]:
-    """How many whole records lie in a ring's data words from `position` to `tail`, and what ends the walk early."""
+def _walk(data: npt.NDArray[np.int64], position: int, tail: int, least: int) -> tuple[int, str]:
+    """How many whole records lie in a ring's data words from `position` to `tail`, and what ends the walk early.
+
+    `least`: no sequence is below it.
+    """
     capacity = len(data) * 8
-    count, last, last_kind = 0, (generation << layout.GENERATION_SHIFT) - 1, 0
+    count, last, last_kind = 0, least - 1, 0
     while position < tail:
         place = position % capacity
         first = int(data[place // 8])
         kind, size = (first >> 32) & 0xFFFFFFFF, first & 0xFFFFFFFF
         if kind == Record.PAD:
             step = size
+        elif kind == Record.PRESENT:
+            step, count = layout.RECORD_BYTES + 8, count + 1  # it has no sequence of its own
         elif kind in tuple(Record):
             step = layout.RECORD_BYTES + ((size + 8) & ~7)
             sequence = int(data[place // 8 + 1])
@@ -289,7 +321,7 @@ def _state(segment: Segment, state: np.void | None) -> Iterator[tuple[str, str]]
         return
     scale = int(state["price_increment"]), int(state["price_scale"])
     age_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - int(control[layout.THROUGH_NS])
-    yield "state", f"{_heard(int(state['state']), age_ns)}{_after(_reason(int(state['reason'])))}"
+    yield "state", f"{_heard(int(state['state']), age_ns)}{_after(reason_text(int(state['reason'])))}"
     yield "since", _wall(int(state["since_wall_ns"]))
     yield "source", _name(Source, int(state["source"]))
     yield "contract", bytes(state["contract"]).decode("ascii", "replace")
@@ -304,7 +336,7 @@ def _state(segment: Segment, state: np.void | None) -> Iterator[tuple[str, str]]
         yield "last trade", f"{_price(int(state['last_price']), *scale)} × {state['last_size']:,}"
     known = [name for bit, name in enumerate(SESSION_FIELDS) if int(state["known"]) >> bit & 1]
     yield "session fields", " ".join(known) or "none"
-    last_gap = _reason(int(state["gap_reason"]))
+    last_gap = reason_text(int(state["gap_reason"]))
     yield "last gap", f"{last_gap}, {_wall(int(state['gap_wall_ns']))}" if last_gap else "none"
 
 
@@ -342,7 +374,7 @@ def _events(segment: Segment) -> Iterator[tuple[str, str]]:
         kind = EventKind(row["kind"]).name.lower() if row["kind"] in tuple(EventKind) else f"unknown ({row['kind']})"
         symbol, subject, text = (bytes(row[name]).decode(errors="replace") for name in ("symbol", "subject", "text"))
         lost = f"{row['count']:,} lost" if row["kind"] == EventKind.GAP and row["count"] else ""
-        said = (kind, symbol, subject, lost, _reason(int(row["reason"])), text)
+        said = (kind, symbol, subject, lost, reason_text(int(row["reason"])), text)
         yield _wall(int(row["wall_ns"])), " · ".join(part for part in said if part)
 
 
@@ -441,7 +473,7 @@ def _account(segment: Segment, account: np.void | None) -> Iterator[tuple[str, s
         yield "state", "syncing: waiting for the first snapshot"
         return
     age_ns = time.clock_gettime_ns(time.CLOCK_BOOTTIME) - int(control[layout.THROUGH_NS])
-    yield "state", f"{_heard(int(account['state']), age_ns)}{_after(_reason(int(account['reason'])))}"
+    yield "state", f"{_heard(int(account['state']), age_ns)}{_after(reason_text(int(account['reason'])))}"
     yield "since", _wall(int(account["since_wall_ns"]))
     yield "engine heard", f"{age_ns / 1e9:,.3f} s ago"
     if account["account_id"]:
@@ -473,10 +505,6 @@ def _engine_word(name: str, value: int) -> str:
 
 def _name(kind: type[State] | type[Source] | type[FeedState], value: int) -> str:
     return kind(value).name.lower() if value in tuple(kind) else f"unknown ({value})"
-
-
-def _reason(value: int) -> str:
-    return REASON_TEXT[Reason(value)] if value in tuple(Reason) else f"unknown reason ({value})"
 
 
 def _price(ticks: int, increment: int, scale: int) -> str:
@@ -513,6 +541,8 @@ def segments_of(name: str) -> tuple[list[Path], str]:
 
 def _examine_file(path: Path) -> Report:
     """Whatever it is. Raises LayoutError, OSError."""
+    if _is_journal(path):
+        return examine_journal(path)
     if path.name == FILE_NAME or path.name.startswith(ASIDE):
         return _examine_hot(path)
     if path.name == doubts.FILE_NAME:
@@ -570,7 +600,7 @@ def main(argv: Sequence[str] | None = None, command: str = "scripts/inspect") ->
     """Print what was asked for; 0 if all of it is whole, 1 if something is damaged, foreign or absent."""
     parser = Arguments(
         prog=command,
-        description="Print what is in shared-memory segments and files of bars, and whether they are whole.",
+        description="Print what is in shared-memory segments, files of bars and journals, and whether they are whole.",
     )
     parser.add_argument(
         "files",
@@ -578,12 +608,22 @@ def main(argv: Sequence[str] | None = None, command: str = "scripts/inspect") ->
         metavar="FILE",
         type=Path,
         help="a segment, as /dev/shm/shardbook-UID/NAME/gN/MNQ.book, or bars: a file, as DATA/bars/MNQ/hot or"
-        " DATA/bars/MNQ/1min/….arrow, or a folder, as DATA/bars/MNQ",
+        " DATA/bars/MNQ/1min/….arrow, or a folder, as DATA/bars/MNQ, or the journal: a file of it, or DATA/journal",
     )
     parser.add_argument("--name", help="all segments of the running engine of this name instead")
+    parser.add_argument(
+        "--salvage",
+        metavar="OUT",
+        type=Path,
+        help="write what lies before the first damaged byte of FILE, a file of a journal, to this new file or folder",
+    )
     options = parser.parse_args(argv)
     if bool(options.files) == (options.name is not None):
         parser.error("name either FILE... or --name NAME")
+    if options.salvage is not None:
+        if len(options.files) != 1:
+            parser.error("--salvage takes one FILE")
+        return _salvage(options.files[0], options.salvage, command)
     try:
         files, ended = (options.files, "") if options.files else segments_of(options.name)
     except (ShardbookError, ValueError) as error:
@@ -599,6 +639,23 @@ def main(argv: Sequence[str] | None = None, command: str = "scripts/inspect") ->
             os.dup2(nowhere.fileno(), sys.stdout.fileno())
         return 0
     return status
+
+
+def _salvage(path: Path, out: Path, command: str) -> int:
+    """Say what was salvaged and what was not, and print what `out` holds then."""
+    out = out / path.name if out.is_dir() else out
+    try:
+        done = salvage(path, out)
+    except FileExistsError:
+        complain(command, f"{out} exists already: name a new file")
+        return 1
+    except (LayoutError, OSError) as error:
+        complain(command, str(error))
+        return 1
+    print(f"{done.blocks:,} blocks of {done.entries:,} entries are salvaged, {done.left_bytes:,} bytes are left out")
+    if done.fault:
+        print(done.fault)
+    return _print_all([out], command)
 
 
 def _print_all(files: Iterable[Path], command: str) -> int:
@@ -622,7 +679,7 @@ def _print_all(files: Iterable[Path], command: str) -> int:
 def _examine(path: Path) -> Iterable[Report]:
     """The reports of one path, whatever lies there."""
     if path.is_dir() and path.name != FILE_NAME:
-        return examine_folder(path)
+        return [examine_journal(path)] if _is_journal(path) else examine_folder(path)
     return [_examine_file(path)]
 
 

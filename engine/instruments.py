@@ -11,15 +11,17 @@ from pathlib import Path
 from typing import Final
 
 from shm import segment
-from shm.layout import Kind
+from shm.layout import Kind, Words
 from shm.ring import RingWriter
 
 from .clock import Clock
-from .config import FRONT, SymbolSettings
+from .config import SymbolSettings
 from .feeds.gateway import Contract, Gateway
 from .feeds.market import Feed
 from .http import VenueError, VenueRefusal
+from .rings import map_ring
 from .router import Lane
+from .rules import FRONT
 
 _log = logging.getLogger(__name__)
 
@@ -30,19 +32,16 @@ SAID_ONCE: Final = 64  # refusals of a roll that are remembered, so that they ar
 class Opened:
     """A ring that this process writes, with its lane, and with the bell of its worker if that has one."""
 
-    def __init__(self, here: Path, generation: int, settings: SymbolSettings) -> None:
-        """`here`: the generation's folder. Raises LayoutError, FileNotFoundError."""
-        path = here / f"{settings.symbol}.ring"
-        ring = segment.attach(path, Kind.RING, writable=True, generation=generation, symbol=settings.symbol)
-        self._segments = [ring]
-        bell = None
-        if settings.process:
-            path = here / f"{settings.process}.bell"
-            self._segments.append(segment.attach(path, Kind.BELL, writable=True, generation=generation))
-            bell = self._segments[1].array("words")
-        for each in self._segments:
-            each.claim()
-        self.ring = RingWriter(ring.array("words"), generation, bell=bell)
+    def __init__(self, here: Path, generation: int, settings: SymbolSettings, recorder: Words | None) -> None:
+        """`here`: the generation's folder. `recorder`: the ring of `open_recorder`, if what comes in is recorded.
+
+        Raises LayoutError, FileNotFoundError.
+        """
+        mapped = map_ring(here, generation, settings)
+        self._segments = mapped.segments
+        self.ring = RingWriter(mapped.words, generation, bell=mapped.bell)
+        if recorder is not None:
+            self.ring.record(recorder, settings.symbol, mapped.segments[0].made)
         self.lane = Lane(settings, self.ring)
 
     def close(self) -> None:
@@ -51,18 +50,38 @@ class Opened:
             each.close()
 
 
+def open_recorder(here: Path, generation: int) -> Words:
+    """The ring into which all others are recorded; this process is its only producer from here on.
+
+    It stays mapped as long as one of those is written. Raises LayoutError, FileNotFoundError.
+    """
+    ring = segment.attach(here / "recorder.ring", Kind.RING, writable=True, generation=generation)
+    ring.claim()
+    words = ring.array("words")
+    RingWriter(words, generation)  # what a predecessor had put and not published is gone
+    return words
+
+
 class Instruments:
     """All of one engine. Every method is called from its event loop."""
 
     def __init__(
-        self, here: Path, generation: int, gateway: Gateway, clock: Clock, feed: Feed, opened: Iterable[Opened]
+        self,
+        here: Path,
+        generation: int,
+        gateway: Gateway,
+        clock: Clock,
+        feed: Feed,
+        opened: Iterable[Opened],
+        recorder: Words | None,
     ) -> None:
-        """`opened`: those that clock and feed have from the start."""
+        """`opened`: those that clock and feed have from the start. `recorder`: as those were opened with."""
         self._here = here
         self._generation = generation
         self._gateway = gateway
         self._clock = clock
         self._feed = feed
+        self._recorder = recorder
         self._opened = {each.lane.settings.symbol: each for each in opened}
         self._checked: dict[str, tuple[SymbolSettings, Contract]] = {}  # what `check` found and `add` will want
         self._changing = asyncio.Lock()
@@ -98,7 +117,7 @@ class Instruments:
             if contract is None or checked != settings:
                 contract = await self._gateway.contract(settings)
             self._refuse_twice(settings.symbol, contract)
-            opened = Opened(self._here, self._generation, settings)
+            opened = Opened(self._here, self._generation, settings, self._recorder)
             self._opened[settings.symbol] = opened
             self._clock.add(opened.lane.ring)
             await self._feed.add(opened.lane, contract)

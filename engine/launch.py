@@ -5,12 +5,11 @@ half a second, in which a Ctrl-C, or a machine that shardbook does not run on, i
 """
 
 import argparse
-import math
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from .arguments import Arguments
+from .arguments import Arguments, list_of_symbols, number_reader
 from .entry import complain, early, refusal
 
 MAX_RATE_ENTRIES_PER_S = 200_000.0  # what the simulator is made for
@@ -38,29 +37,6 @@ def _whole(what: str, low: int, high: int, unit: str = "") -> Callable[[str], in
     return read
 
 
-def _number(what: str, low: float, high: float) -> Callable[[str], float]:
-    """A reader of numbers from `low`, 0 itself left out, to `high`."""
-
-    def read(text: str) -> float:
-        try:
-            value = float(text)
-        except ValueError:
-            value = math.nan
-        if not (low <= value <= high and value > 0):
-            limits = f"{low:g} to {high:,.0f}" if low else f"above 0, at most {high:,.0f}"
-            raise argparse.ArgumentTypeError(f"{text} is not {what}: {limits}")
-        return value
-
-    return read
-
-
-def _symbols(text: str) -> list[str]:
-    symbols = [part.strip() for part in text.split(",")]
-    if not all(symbols):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a list such as MNQ,MES")
-    return symbols
-
-
 def parser(command: str = SCRIPT) -> Arguments:
     """The options; --help says everything there is to know about them."""
     made = Arguments(
@@ -75,7 +51,7 @@ def parser(command: str = SCRIPT) -> Arguments:
     made.add_argument(
         "--for",
         dest="for_s",
-        type=_number("a number of seconds", 0, MAX_NUMBER),
+        type=number_reader("a number of seconds", 0, MAX_NUMBER),
         metavar="SECONDS",
         help="stop after so long",
     )
@@ -84,7 +60,7 @@ def parser(command: str = SCRIPT) -> Arguments:
     engine = made.add_argument_group("the engine")
     engine.add_argument("--name", default="default", help="what readers attach to (default: default)")
     engine.add_argument("--venue", choices=("simulator", "projectx"), help="who to connect to (default: simulator)")
-    engine.add_argument("--symbols", type=_symbols, metavar="A,B", help="only these instruments")
+    engine.add_argument("--symbols", type=list_of_symbols, metavar="A,B", help="only these instruments")
     engine.add_argument(
         "--symbols-dir",
         type=Path,
@@ -102,7 +78,7 @@ def parser(command: str = SCRIPT) -> Arguments:
     simulator = made.add_argument_group("the simulator")
     simulator.add_argument(
         "--rate",
-        type=_number("a rate", 1, MAX_RATE_ENTRIES_PER_S),
+        type=number_reader("a rate", 1, MAX_RATE_ENTRIES_PER_S),
         metavar="ENTRIES_PER_S",
         help="depth entries a second over all instruments (default: 6000; with --single-prints 50 an instrument)",
     )
@@ -114,13 +90,13 @@ def parser(command: str = SCRIPT) -> Arguments:
     )
     simulator.add_argument(
         "--pace",
-        type=_number("a pace", 0, MAX_NUMBER),
+        type=number_reader("a pace", 0, MAX_NUMBER),
         metavar="N",
         help="N times as fast as recorded (default: no limit)",
     )
     simulator.add_argument("--crossed", action="store_true", help="the capture's pre-open too, where books are crossed")
     simulator.add_argument(
-        "--quiet", type=_symbols, default=[], metavar="A,B", help="instruments that say next to nothing"
+        "--quiet", type=list_of_symbols, default=[], metavar="A,B", help="instruments that say next to nothing"
     )
     simulator.add_argument(
         "--port", type=_whole("a port", 0, 65535), default=0, help="the simulator's port on 127.0.0.1 (default: any)"

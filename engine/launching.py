@@ -23,9 +23,10 @@ from shm.errors import ShardbookError
 
 from . import config, table
 from .arguments import WRONG_USE
-from .config import KEY_VARIABLE, USER_VARIABLE, ConfigError, Credentials, Settings
+from .config import Credentials, Settings
 from .entry import complain
 from .places import check_capture, check_places
+from .rules import ConfigError
 from .run import POLL_S, RECORDED_SYMBOL, Ending, EngineEnded, Failed, Outcome, RefusedForGood, Run, wait_until_ready
 from .screen import Screen
 from .simulator.contracts import CONTRACTS
@@ -34,6 +35,7 @@ from .simulator_control import SimulatorGone
 from .summary import failures, summarise
 from .supervised import TOP, Supervised
 from .supervisor.child import plain_environment
+from .tables import KEY_VARIABLE, USER_VARIABLE
 from .temporary import temporary_folder
 
 LOG_LINES_SHOWN = 20
@@ -72,6 +74,8 @@ def _settings(options: argparse.Namespace, default_data: Path | None) -> Setting
         data_dir=options.data.absolute() if options.data else default_data,
         venue=options.venue,
     )
+    if settings.venue.name == config.REPLAY:
+        raise ConfigError(f"{options.config}: venue.name is 'replay': a journal is played with scripts/replay")
     if settings.venue.name != "simulator" and (given := _of_the_simulator(options)):
         raise ConfigError(
             f"{given} is about the simulator, but the venue is {settings.venue.name}: leave out the one or the other"

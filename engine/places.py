@@ -8,7 +8,8 @@ import os
 import stat
 from pathlib import Path
 
-from .config import ConfigError, Settings
+from .config import Settings
+from .rules import ConfigError
 
 DBN_BEGINNINGS = (b"DBN", b"\x28\xb5\x2f\xfd")  # plain, and in a zstd frame
 

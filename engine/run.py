@@ -79,13 +79,12 @@ class Outcome:
 def wait_until_ready(engine: Supervised, ending: Ending, screen: Screen) -> dict[str, Any] | None:
     """The supervisor's ready event; None if the end was wanted before. Raises Failed with the supervisor's sentence."""
     untold: list[dict[str, Any]] = []  # a start that fails is told by its sentence alone
+    ready: dict[str, Any] | None = None
     while not ending.wanted:
         for event in engine.events(0.1):
             match event:
                 case {"event": "ready"}:
-                    for each in untold:
-                        screen.say(each)
-                    return event
+                    ready = event
                 case {"event": "failed"}:
                     raise _failure(event)
                 case {"event": "compiling"}:
@@ -94,6 +93,10 @@ def wait_until_ready(engine: Supervised, ending: Ending, screen: Screen) -> dict
                     pass
                 case _:
                     untold.append(event)
+        if ready is not None:
+            for each in untold:
+                screen.say(each)
+            return ready
         if not engine.running:
             raise EngineEnded("the engine ended before it was up; the end of its log is above")
     return None

@@ -14,7 +14,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from .config import KEY_VARIABLE, USER_VARIABLE, Credentials
+from .config import Credentials
+from .tables import KEY_VARIABLE, USER_VARIABLE
 
 STOP_LIMIT_S = 30.0  # the supervisor gives each of its parts 3 s and then kills it
 MAX_LINE_BYTES = 1 << 20
@@ -27,11 +28,16 @@ class Supervised:
     """The supervisor's process, and the log that it and all of its children write to."""
 
     def __init__(
-        self, job: Mapping[str, Any], credentials: Credentials, environ: Mapping[str, str], log_file: Path
+        self, job: Mapping[str, Any], credentials: Credentials | None, environ: Mapping[str, str], log_file: Path
     ) -> None:
-        """`log_file` is appended to; a file, because a pipe that nobody reads would one day stop the engine."""
+        """`credentials` None: nobody is to log in.
+
+        `log_file` is appended to; a file, because a pipe that nobody reads would one day stop the engine.
+        """
         self.log_file = log_file
-        own = dict(environ) | {USER_VARIABLE: credentials.user_name, KEY_VARIABLE: credentials.api_key}
+        own = dict(environ)
+        if credentials is not None:
+            own |= {USER_VARIABLE: credentials.user_name, KEY_VARIABLE: credentials.api_key}
         own["OPENBLAS_NUM_THREADS"] = "1"  # importing numpy starts threads otherwise, and the supervisor has one
         with open(log_file, "ab", opener=lambda path, flags: os.open(path, flags, 0o600)) as log:
             self._log_begins = os.fstat(log.fileno()).st_size

@@ -11,6 +11,8 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from shm.layout import REASON_TEXT, Reason
+
 from .summary import Result
 
 WIDE_COLUMNS = 110
@@ -133,6 +135,11 @@ def decimals(increment: int, scale: int) -> int:
     while scale > 0 and increment % 10 == 0:
         increment, scale = increment // 10, scale - 1
     return scale
+
+
+def reason_text(value: int) -> str:
+    """The sentence of a layout.Reason, or what a foreign number is."""
+    return REASON_TEXT[Reason(value)] if value in tuple(Reason) else f"unknown reason ({value})"
 
 
 def _table(width: int) -> Table:

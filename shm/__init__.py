@@ -15,6 +15,7 @@ from .errors import (
     NoAccount,
     NoEngine,
     NoHours,
+    NotRecorded,
     Overrun,
     ShardbookError,
     Stale,
@@ -24,6 +25,7 @@ from .errors import (
 )
 from .events import Event, Events
 from .layout import BUY, SELL, BarFlag, State
+from .past import Past
 from .reader import BookView, Instrument, Market, attach
 from .stream import Quotes, Tape
 from .values import Book, Change, Gap, Latency, Quote, Session, Status, Top, Trade
@@ -49,8 +51,10 @@ __all__ = [
     "NoAccount",
     "NoEngine",
     "NoHours",
+    "NotRecorded",
     "Order",
     "Overrun",
+    "Past",
     "Position",
     "Quote",
     "Quotes",

@@ -1,5 +1,5 @@
 """The checksum of bar rows, of what a timeframe is, and of what a file of them says of itself: a sum of words, each
-times an odd number of its own.
+times an odd number of its own; and what a row does not tell.
 
 It tells a row that was torn, by a kill or by a power cut, from a whole one; it is no guard against somebody who means
 harm. Chosen because a kernel does it in a few nanoseconds and numpy does many rows at once. All of it wraps at 64 bits.
@@ -45,6 +45,20 @@ def whole_bars(rows: Rows) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
     words = rows.view(np.int64).reshape(-1, BAR_WORDS)
     right: np.ndarray[tuple[int], np.dtype[np.bool_]] = checksums(words[:, :-1]) == words[:, -1]
     return right
+
+
+def untold(rows: Rows) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Which BAR rows have a volume and say nothing of its trades: 0 trades beside it. The venue's bars are such."""
+    found: np.ndarray[tuple[int], np.dtype[np.bool_]] = (rows["trades"] == 0) & (rows["volume"] != 0)
+    return found
+
+
+def unpriced(rows: Rows) -> np.ndarray[tuple[int], np.dtype[np.bool_]]:
+    """Which BAR rows have no prices: bars of a period without a trade that are only marked. All four prices are 0."""
+    found: np.ndarray[tuple[int], np.dtype[np.bool_]] = (rows["trades"] == 0) & (rows["volume"] == 0)
+    for name in ("open", "high", "low", "close"):
+        found &= rows[name] == 0
+    return found
 
 
 def _is_whole(row: Rows, words: int) -> bool:

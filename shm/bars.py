@@ -9,17 +9,18 @@ The newest bars are plain numpy as long as the hot rows alone can tell them; pol
 """
 
 import difflib
+import operator
 import os
-from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
 import numpy as np
 
 from . import layout
-from .bar_rows import frames_fault, newest, scale_checksum, whole_bars
+from .bar_rows import frames_fault, newest, scale_checksum, unpriced, untold, whole_bars
 from .errors import LayoutError, NoHours, Overrun, UnknownTimeframe
 from .layout import BAR, BARS_SCALE, BARS_SCALE_CHECKSUM, SESSION, BarFlag, Kind, Rows
+from .moments import Moment
 from .page import MAX_TRIES, fence
 from .sealed import FETCHED
 from .sealed_folder import SealedFolder
@@ -36,6 +37,8 @@ if TYPE_CHECKING:
 FILE_NAME = "hot"
 ASIDE = f"{FILE_NAME}.aside-"  # and a number: a file that another took the place of
 
+_ALL = 1 << 62  # more than there can be bars
+
 View = Literal["eth", "rth"]  # all of trading, or what of it lies in regular hours
 
 PRICED_BAR = np.dtype(
@@ -43,9 +46,10 @@ PRICED_BAR = np.dtype(
         ("start_ns", "<i8"),  # exchange time; the key
         ("end_ns", "<i8"),
         *((name, "<f8") for name in ("open", "high", "low", "close")),  # nan in a bar that is marked to be empty
-        *((name, "<f8") for name in ("volume", "buy_volume", "sell_volume")),
-        ("trades", "<i8"),
-        ("vwap", "<f8"),  # nan without a trade
+        ("volume", "<f8"),
+        *((name, "<f8") for name in ("buy_volume", "sell_volume")),  # nan in a bar of the venue's
+        ("trades", "<i8"),  # 0 beside a volume: not known, as of the venue's bars
+        ("vwap", "<f8"),  # nan without a trade, and where it is not known
         ("flags", "<u4"),  # layout.BarFlag
         ("revision", "<u4"),
         ("trading_day", "<i4"),  # days since 1970-01-01
@@ -197,9 +201,9 @@ class Bars:
 
     __slots__ = ("_folder", "_hot", "_sealed", "_symbol", "_t", "timeframe")
 
-    def __init__(self, data_folder: Path, symbol: str, name: str) -> None:
+    def __init__(self, data_folder: Path | str, symbol: str, name: str) -> None:
         """`name`: any name of the timeframe, see shm.timeframe. Raises UnknownTimeframe and LayoutError."""
-        self._folder = data_folder / "bars" / symbol
+        self._folder = Path(data_folder) / "bars" / symbol
         self._symbol = symbol
         try:
             self.timeframe = parse(name)
@@ -249,6 +253,10 @@ class Bars:
         As long as the hot rows alone can tell nothing else is read; where bars of the venue's reach into that time, or
         `count` goes beyond it, sealed files are, with polars. The integers beside the floats are in the newest tick.
         """
+        try:
+            count = min(operator.index(count), _ALL)
+        except TypeError:
+            raise TypeError(f"the number of bars wanted is a whole number, not {count!r:.40}") from None
         if count < 0:
             raise ValueError(f"the number of bars wanted is {count}; it cannot be negative")
         hot = self._file()
@@ -264,28 +272,27 @@ class Bars:
             return priced(rows[len(rows) - min(count, len(rows)) :], hot.scale)
         return self._last_stored(count, hot)
 
-    def scan(
-        self, start: datetime | int | None = None, end: datetime | int | None = None, *, view: View = "eth"
-    ) -> "pl.LazyFrame":
+    def scan(self, start: Moment | None = None, end: Moment | None = None, *, view: View = "eth") -> "pl.LazyFrame":
         """All closed bars as one lazy frame with the columns of `shm.bars_frame.schema`, or those that start in
         [start, end): sealed, repaired and hot, by start, each once, as its highest revision has it.
 
-        A datetime without a zone is UTC, an int is nanoseconds since 1970. The hot rows are those of this moment, and
-        the frame is to be collected within an hour. `view="rth"` has the bars that begin in regular hours, of the time
-        that `hours` reaches; it raises NoHours where none are stored. Files that are damaged are left out with a
-        DamagedBars warning. Raises Overrun as a book does.
+        A datetime without a zone is UTC, a date its midnight in UTC, an int is nanoseconds since 1970; TypeError for
+        anything else. The hot rows are those of this moment, and the frame is to be collected within an hour.
+        `view="rth"` has the bars that begin in regular hours, of the time that `hours` reaches; it raises NoHours where
+        none are stored. Files that are damaged are left out with a DamagedBars warning, and one comes where a file is
+        missing. Raises Overrun as a book does.
         """
         return self._plan(start, end, view, None)
 
     def to_polars(
-        self, start: datetime | int | None = None, end: datetime | int | None = None, *, view: View = "eth"
+        self, start: Moment | None = None, end: Moment | None = None, *, view: View = "eth"
     ) -> "pl.DataFrame":
         """`scan(start, end)` collected. Where sealed bars were merged with repaired ones the result of that is kept,
         so that the next who asks has it sooner: see `merged`."""
         return self._plan(start, end, view, self.merged).collect()
 
     def _plan(
-        self, start: datetime | int | None, end: datetime | int | None, view: View, merged: "FrameCache | None"
+        self, start: Moment | None, end: Moment | None, view: View, merged: "FrameCache | None"
     ) -> "pl.LazyFrame":
         from . import bars_frame
 
@@ -376,14 +383,15 @@ def priced(rows: Rows, scale: Scale) -> Rows:
     for name in ("start_ns", "end_ns", "trades", "flags", "revision", "trading_day", "number", "sequence", "notional"):
         made[name] = rows[name]
     made["number"][(rows["flags"] & BarFlag.FORMING) != 0] = -1
-    empty = (rows["trades"] == 0) & (rows["close"] == 0)
     for name in ("open", "high", "low", "close"):
         made[f"{name}_ticks"] = rows[name]
-        made[name] = np.where(empty, NAN, scale.prices(rows[name]))
+        made[name] = np.where(unpriced(rows), NAN, scale.prices(rows[name]))
     for name in ("volume", "buy_volume", "sell_volume"):
         made[f"{name}_units"] = rows[name]
         made[name] = scale.sizes(rows[name])
-    some = rows["volume"] != 0
+    silent = untold(rows)
+    made["buy_volume"][silent] = made["sell_volume"][silent] = NAN
+    some = (rows["volume"] != 0) & ~silent
     mean = np.divide(rows["notional"], rows["volume"], out=np.full(len(rows), NAN), where=some)
     made["vwap"] = mean * (scale.price_increment / 10**scale.price_scale)
     return made

@@ -14,7 +14,6 @@ The key of a time bar is its start. Bars by count have start and row number: two
 import functools
 import warnings
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -22,16 +21,18 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from .errors import LayoutError
+from .bar_rows import unpriced, untold
+from .errors import LayoutError, UnknownTimeframe
 from .frame_cache import FrameCache
 from .layout import BAR, BarFlag
+from .moments import Moment, nanoseconds
 from .sealed import LIVE, Listing, Sealed, listing
 from .session_frame import with_rth
 from .timeframe import Timeframe, parse
 from .values import Scale
 
 START: Final = pl.Datetime("ns", "UTC")
-_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+_PRICES: Final = ("open", "high", "low", "close")
 _VOLUMES: Final = ("volume", "buy_volume", "sell_volume")
 _WHOLE: Final = Scale(0, 1, 0, 1)
 _FIRST_NS, _LAST_NS = -(1 << 63), (1 << 63) - 1
@@ -39,7 +40,8 @@ MERGED: Final = FrameCache()  # batches of several files as one frame; files nev
 
 
 class DamagedBars(UserWarning):
-    """Files of bars were left out because they cannot be believed; the message names the first and the cure."""
+    """Files of bars are missing, or were left out because they cannot be believed; the message names the first and
+    the cure."""
 
 
 class Hot(NamedTuple):
@@ -85,7 +87,7 @@ def schema(whole_sizes: bool = True) -> pl.Schema:
         {
             "start": START,
             "end": START,
-            **dict.fromkeys(("open", "high", "low", "close"), pl.Float64()),
+            **dict.fromkeys(_PRICES, pl.Float64()),
             **dict.fromkeys(_VOLUMES, volume),
             "trades": pl.Int64(),
             "vwap": pl.Float64(),
@@ -102,7 +104,10 @@ def frame(rows: npt.NDArray[np.void], scale: Scale) -> pl.DataFrame:
     """BAR rows as columns, in their order.
 
     A price or size is the float nearest to the exact one, so the integer behind it is had again by rounding
-    price × 10^scale / increment, as long as it and the product stay below 2^50. A bar without volume has no vwap.
+    price × 10^scale / increment, as long as it and the product stay below 2^50. Null is what there is not or what is
+    not known: the vwap of a bar without volume, the prices of one that is only marked to be empty, the trading day
+    where nobody told it, and buy and sell volume, trades and vwap of a bar with a volume and no trades, as the venue's
+    are.
     """
     price = float(scale.price_increment), float(10**scale.price_scale)
     size = float(scale.size_increment), float(10**scale.size_scale)
@@ -110,7 +115,7 @@ def frame(rows: npt.NDArray[np.void], scale: Scale) -> pl.DataFrame:
     columns: dict[str, npt.NDArray[np.generic]] = {
         "start": rows["start_ns"],
         "end": rows["end_ns"],
-        **{name: rows[name] * price[0] / price[1] for name in ("open", "high", "low", "close")},
+        **{name: rows[name] * price[0] / price[1] for name in _PRICES},
     }
     for name in _VOLUMES:
         units = rows[name]
@@ -122,25 +127,32 @@ def frame(rows: npt.NDArray[np.void], scale: Scale) -> pl.DataFrame:
     for name in ("flags", "revision", "trading_day", "number", "sequence"):
         columns[name] = rows[name]
     made = pl.DataFrame({name: np.ascontiguousarray(column) for name, column in columns.items()})
-    made = made.with_columns(vwap=pl.when(pl.Series(np.ascontiguousarray(volume)) > 0).then("vwap"))
+    known, is_priced = pl.Series(~untold(rows)), pl.Series(~unpriced(rows))
+    made = made.with_columns(
+        pl.when(is_priced).then(pl.col(_PRICES)),
+        pl.when(known).then(pl.col("buy_volume", "sell_volume", "trades")),
+        pl.when(known & pl.Series(volume > 0)).then(pl.col("vwap")),
+        pl.when(pl.col("trading_day") != 0).then(pl.col("trading_day")),
+    )
     return made.cast(schema(scale.whole_sizes))
 
 
 def rows_of(bars: pl.DataFrame, scale: Scale) -> npt.NDArray[np.void]:
-    """The BAR rows behind a frame, in its order and without checksums: what `frame` undoes, below 2^50."""
+    """The BAR rows behind a frame, in its order and without checksums: what `frame` undoes, below 2^50; null is 0."""
     price, size = 10**scale.price_scale, 10**scale.size_scale
+    bars = bars.with_columns(pl.col(*_PRICES, *_VOLUMES, "trades", "vwap").fill_null(0))
     rows = np.zeros(len(bars), BAR)
     for name, column in (("start_ns", "start"), ("end_ns", "end")):
         rows[name] = bars[column].to_physical().to_numpy()
-    for name in ("open", "high", "low", "close"):
+    for name in _PRICES:
         rows[name] = np.rint(bars[name].to_numpy() * price / scale.price_increment)
     for name in _VOLUMES:
         rows[name] = np.rint(bars[name].to_numpy() * size / scale.size_increment)
-    mean = bars["vwap"].fill_null(0).to_numpy() * price / scale.price_increment
+    mean = bars["vwap"].to_numpy() * price / scale.price_increment
     rows["notional"] = np.rint(mean * rows["volume"])
     for name in ("trades", "flags", "revision", "number", "sequence"):
         rows[name] = bars[name].to_numpy()
-    rows["trading_day"] = bars["trading_day"].to_physical().to_numpy()
+    rows["trading_day"] = bars["trading_day"].to_physical().fill_null(0).to_numpy()
     return rows
 
 
@@ -154,40 +166,54 @@ def keep_highest(bars: pl.DataFrame | pl.LazyFrame, timeframe: Timeframe) -> pl.
 
 
 def scan(
-    folder: Path,
+    folder: Path | str,
     timeframe: Timeframe | str,
-    start: datetime | int | None = None,
-    end: datetime | int | None = None,
+    start: Moment | None = None,
+    end: Moment | None = None,
     hot: Hot | None = None,
 ) -> pl.LazyFrame:
     """All bars of a timeframe's folder and of `hot`, by key, each once; those that start in [start, end) if given.
 
-    A datetime without a zone is UTC, an int is nanoseconds since 1970. The hot rows must have been copied after
-    `sealed to` was read and from there on; rows that came into a file since then are in both and count once. Files
-    that fail their checks are left out with a DamagedBars warning; hot rows that lie in their range are kept.
-    Collect within an hour: a file that is replaced meanwhile is deleted after that time. ValueError for a name that is
-    no timeframe.
+    A datetime without a zone is UTC, a date its midnight in UTC, an int is nanoseconds since 1970. The hot rows must
+    have been copied after `sealed to` was read and from there on; rows that came into a file since then are in both and
+    count once. Files that fail their checks are left out with a DamagedBars warning, and one comes where a file is
+    missing between others; hot rows that lie in their range are kept. Collect within an hour: a file that is replaced
+    meanwhile is deleted after that time. ValueError for a name that is no timeframe, UnknownTimeframe for a folder that
+    is not there, TypeError for a start or end that is no time.
     """
-    wanted = parse(timeframe) if isinstance(timeframe, str) else timeframe
-    found = listing(folder, wanted)
+    wanted = timeframe if isinstance(timeframe, Timeframe) else parse(timeframe)
+    stretch = bounds(start, end)
+    path = Path(folder)
+    if not path.is_dir():
+        raise UnknownTimeframe(f"{path} is no folder: bars of a timeframe lie in one such as DATA/bars/MNQ/1min")
+    found = listing(path, wanted)
     warn_of(found, stacklevel=3)
-    return plan(found, wanted, *bounds(start, end), hot)
+    return plan(found, wanted, *stretch, hot)
 
 
-def bounds(start: datetime | int | None, end: datetime | int | None) -> tuple[int, int]:
-    """A stretch of time as `scan` takes it, in nanoseconds since 1970."""
-    return _nanoseconds(start, _FIRST_NS), _nanoseconds(end, _LAST_NS)
+def bounds(start: Moment | None, end: Moment | None) -> tuple[int, int]:
+    """A stretch of time as `scan` takes it, in nanoseconds since 1970; beyond what 64 bits hold, the nearest that they
+    do. TypeError for what is no time."""
+    low_ns = _FIRST_NS if start is None else nanoseconds(start, "start")
+    high_ns = _LAST_NS if end is None else nanoseconds(end, "end")
+    return min(max(low_ns, _FIRST_NS), _LAST_NS), min(max(high_ns, _FIRST_NS), _LAST_NS)
 
 
 def warn_of(found: Listing, stacklevel: int) -> None:
-    """A DamagedBars warning if files of the listing were refused."""
+    """A DamagedBars warning if files of the listing were refused, and one if files are missing."""
+    said = []
     if found.refused:
-        warnings.warn(
-            f"{len(found.refused)} damaged files of bars are left out, the first: {found.refused[0]};"
-            " scripts/inspect says more",
-            DamagedBars,
-            stacklevel=stacklevel,
+        count = len(found.refused)
+        what = "file of bars is" if count == 1 else "files of bars are"
+        said.append(f"{count:,} {what} left out, the first: {found.refused[0]}")
+    if found.holes:
+        (first, last), count = found.holes[0], len(found.holes)
+        said.append(
+            f"no file has the rows {first:,} to {last - 1:,} of these bars, and there is a later one:"
+            f" {count:,} such hole{'s' if count > 1 else ''}"
         )
+    for text in said:
+        warnings.warn(f"{text}; scripts/inspect of their folder says more", DamagedBars, stacklevel=stacklevel)
 
 
 def within(bars: pl.LazyFrame, rows: npt.NDArray[np.void]) -> pl.LazyFrame:
@@ -205,6 +231,7 @@ def newest(
     """
     scale = hot.scale if hot else max(found.read, key=lambda file: file.last_start_ns).scale if found.read else _WHOLE
     starts = np.unique(hot.rows["start_ns"]) if hot else np.zeros(0, np.int64)
+    count = min(count, sum(file.rows for file in found.read) + (len(hot.rows) if hot else 0))
     batches = sorted((batch for file in found.read for batch in file.batches), key=lambda each: each.first_start_ns)
     at, rows, least = len(batches), len(starts), count
     while True:
@@ -236,15 +263,6 @@ def plan(
     if not parts:
         return pl.LazyFrame(schema=schema(whole))
     return parts[0] if len(parts) == 1 else pl.concat(parts)
-
-
-def _nanoseconds(moment: datetime | int | None, absent: int) -> int:
-    if moment is None:
-        return absent
-    if not isinstance(moment, datetime):
-        return int(moment)  # numpy's integers too, which are what rows have
-    aware = moment if moment.tzinfo is not None else moment.replace(tzinfo=UTC)
-    return (aware - _EPOCH) // timedelta(microseconds=1) * 1000
 
 
 def _pieces(files: Sequence[Sealed], wanted: _Wanted) -> Iterator[_Piece]:

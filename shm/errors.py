@@ -6,10 +6,12 @@ ShardbookError
 ├── UnknownTimeframe  the instrument has no bars of that timeframe
 ├── NoHours         no regular trading hours are stored with the bars
 ├── NoAccount       an engine is there, but it views no account
+├── NotRecorded     the journal does not say what the book was at that time
 ├── Stale           the data is not live, and live data was asked for
 ├── Overrun         the writer lapped what was being read: read it again
 ├── WriterGone      the engine that was attached to has ended
 └── LayoutError     a segment that is damaged, foreign, or of another layout version
+    └── JournalDamaged  a journal in which bytes were changed
 """
 
 
@@ -37,6 +39,10 @@ class NoAccount(ShardbookError, LookupError):
     """The engine runs without `account = true`; the message says where to set it."""
 
 
+class NotRecorded(ShardbookError, LookupError):
+    """The journal does not say what the book was at the time that was asked for; the message says why."""
+
+
 class Stale(ShardbookError):
     """The book is not live. `state` and `reason` are the words that a table would show."""
 
@@ -56,3 +62,7 @@ class WriterGone(ShardbookError):
 
 class LayoutError(ShardbookError):
     """A file that is not what its name says: damaged, foreign, half built, or of another layout version."""
+
+
+class JournalDamaged(LayoutError):
+    """Bytes of a journal are not those that were written. `salvage` reads what lies before them."""

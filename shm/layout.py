@@ -13,6 +13,8 @@ A folder holds one engine:   <root>/shardbook-<uid>/<name>/
     g<generation>/changed                               one wake-up word for "anything changed"
     g<generation>/<PROCESS>.bell                        one wake-up word for a worker of several rings: engine → worker
     g<generation>/account                               the account, if it is viewed:  engine → readers
+    g<generation>/recorder.ring                         what all rings were given:  engine → recorder
+    g<generation>/recorder                              what became of it: the recorder's counters
     g<generation>/keeper                                what the keeper wishes for, and its counters
     g<generation>/keeper.ring                           bars out of the venue's history:  engine → keeper
     g<generation>/<SYMBOL>.sessions                     trading hours (engine/hours.py): keeper → engine
@@ -37,6 +39,7 @@ Ring segment (after the header: CONTROL words, then `capacity` data bytes, then 
     line 10   worker      resync wanted: grows by one for each wish
     line 11   worker      begun: sequence of the record being applied, 0 outside a batch
     line 12   worker      heartbeat: grows with each turn of its loop
+    line 13   engine      what its bytes are recorded as, and through where they were: see tee.py
     A record is RECORD_BYTES of header, the payload, at least one zero byte (the scanner's stop), to 8 bytes.
 
       0        4        8                16               24               32               40
@@ -66,6 +69,9 @@ Keeper segment (all of it written by the keeper)
     wishes    WISH[MAX_WISHES]: stretches of history that it wants. The number is stored last, and 0 means that the
               row is free. The engine polls them, and answers down keeper.ring: DATA records, an ANSWER row each and
               behind it its BAR rows
+
+Recorder segment (all of it written by the recorder; it and its ring are there only with `record = true`)
+    words     a line each for RECORDING_WORDS
 
 Bars segment (the worker makes it, and writes all of it but the keeper's lines; not in /dev/shm: a plain file on disk)
     control   line 0 worker  the scale of its prices and sizes (4 words), and their checksum
@@ -112,6 +118,7 @@ class Kind(IntEnum):
     EVENTS = 7
     BARS = 8
     KEEPER = 9
+    RECORDER = 10
 
 
 HEADER = np.dtype(
@@ -158,6 +165,12 @@ PARKED = 9 * WORDS_A_LINE
 RESYNC_WANTED = 10 * WORDS_A_LINE
 BEGUN = 11 * WORDS_A_LINE
 HEARTBEAT = 12 * WORDS_A_LINE
+RECORDED_AS = 13 * WORDS_A_LINE  # six words: symbol (S32), generation, made
+RECORDED = RECORDED_AS + 6  # the position through which the recorder was given the bytes
+UNRECORDED_BYTES = RECORDED_AS + 7  # given up, because its ring was full for too long
+UNRECORDED_MESSAGES = RECORDED_AS + 8  # dropped here, and not even known to the recorder
+RECORDER_AT = RECORDED_AS + 9  # where the engine has the recorder's ring mapped: means nothing to anybody else
+RECORDER_WORDS = RECORDED_AS + 10
 
 
 class Record(IntEnum):
@@ -169,6 +182,9 @@ class Record(IntEnum):
     GAP = 4
     CONFIG = 5
     SESSIONS = 6
+    PIECE = 7  # in the recorder's ring: bytes of an instrument's ring
+    DROPPED = 8  # and a message for which that had no room
+    PRESENT = 10  # of a replay: the real time, which moves `through` and nothing else
     PAD = 0xFFFFFFFF
 
 
@@ -184,6 +200,18 @@ GAP = np.dtype(
         ("count", "<i8"),  # records dropped since the last gap
         ("dropped", "<i8"),  # records dropped since the generation began
         ("first_sequence", "<i8"),  # of the dropped ones; 0 if none was
+    ]
+)
+
+# Before the bytes of a PIECE, [from_position, to_position) of the ring of that symbol, generation and making; and
+# before the message of a DROPPED, where `from_position` is its sequence.
+STRETCH = np.dtype(
+    [
+        ("symbol", "S32"),
+        ("generation", "<i8"),
+        ("made", "<i8"),
+        ("from_position", "<i8"),
+        ("to_position", "<i8"),
     ]
 )
 
@@ -341,7 +369,8 @@ STATE = np.dtype(
     + [
         ("contract", "S64"),
         ("gap_from_wall_ns", "<i8"),  # data_wall_ns when the last outage had its first gap
-        ("spare", "<i8", (2,)),
+        ("book_digest", "<i8"),  # over levels and venue stamp at each clock frame: see workers/digests.py
+        ("tape_digest", "<i8"),  # over all trades
     ]
 )
 
@@ -586,6 +615,25 @@ KEEPER_WORDS = (
     "deleted_asides",  # hot files that were set aside, when there are many or they are old
 )
 KEEPER_BYTES = 4096
+
+RECORDING_WORDS = (
+    "heartbeat",
+    "state",  # engine/recorder/health.py
+    "taken",  # entries: each of them is written, lost or not yet written
+    "written",
+    "lost",
+    "jumps",  # stretches that were missing in what came
+    "doubles",  # entries that had been written before, by a recorder that was killed
+    "blocks",
+    "body_bytes",
+    "stored_bytes",
+    "files",
+    "unfinished",  # files that got no index
+    "failed_syncs",
+    "deleted",
+    "failed_deletes",
+)
+RECORDING_BYTES = 4096
 
 # Words of a bars segment's control.
 BARS_SCALE = 0  # price_scale, price_increment, size_scale, size_increment; all 0 before the first config record
@@ -853,6 +901,10 @@ def keeper_regions() -> Regions:
     return _pack(("words", WORDS, (KEEPER_BYTES // 8,)), ("wishes", WISH, (MAX_WISHES,)))
 
 
+def recorder_regions() -> Regions:
+    return _pack(("words", WORDS, (RECORDING_BYTES // 8,)))
+
+
 def bars_regions(frames: int, rows: int) -> Regions:
     """`frames` timeframes with `rows` rows together."""
     if not 1 <= frames <= MAX_TIMEFRAMES or rows < frames:
@@ -943,6 +995,9 @@ assert TRADE.itemsize == QUOTE.itemsize == 64 and LEVEL.itemsize == 16 and EVENT
 assert (HEARTBEAT + WORDS_A_LINE) * 8 <= CONTROL_BYTES
 assert (LATENCY + LATENCY_STEPS) * 8 <= CONTROL_BYTES
 assert len(ENGINE_WORDS) * LINE_BYTES <= ENGINE_BYTES and len(KEEPER_WORDS) * LINE_BYTES <= KEEPER_BYTES
+assert len(RECORDING_WORDS) * LINE_BYTES <= RECORDING_BYTES
 assert WISH.itemsize == ANSWER.itemsize == LINE_BYTES
 assert ANSWER.itemsize + MAX_ANSWER_ROWS * BAR.itemsize <= KEEPER_RING_BYTES // 8
+assert STRETCH.itemsize == 64 and STRETCH.fields["from_position"][1] == (RECORDED - RECORDED_AS) * 8  # type: ignore[index]
+assert (RECORDER_WORDS + 1) * 8 <= CONTROL_BYTES and RECORDER_WORDS < RECORDED_AS + WORDS_A_LINE
 assert 2 * (RECORD_BYTES + GAP.itemsize + 8) <= GAP_RESERVE

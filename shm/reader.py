@@ -10,14 +10,15 @@ One Market belongs to one thread, or to the tasks of one event loop.
 """
 
 import time
-from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterator, Sequence
+from datetime import datetime
 from pathlib import Path
 from types import TracebackType
+from typing import Literal
 
 import numpy as np
-import numpy.typing as npt
 
+from . import book as books
 from . import session as sessions
 from .account import AccountView
 from .account_values import Account
@@ -25,12 +26,13 @@ from .bars import Bars
 from .errors import Overrun, Stale, WriterGone
 from .events import Events
 from .follow import Follower, boottime_ns, find
-from .layout import CELL, CELLS, LEVEL, NO_BOUND, SLOT, Rows, State
+from .layout import CELL, CELLS, LEVEL, SLOT, Rows, State
 from .page import PUBLISHED, QUOTE_FIELDS, TOP_FIELDS, Glimpse, fence, integer_fields
+from .past import Past
 from .presence import CLOSED, Presence
 from .status import build
 from .stream import Quotes, Tape
-from .values import POWERS, PRICED_LEVEL, Book, Latency, Quote, Scale, Session, Status, Top
+from .values import Book, Latency, Quote, Session, Status, Top
 from .verdict import Verdict, complaint, judge
 from .wake import Word, until_news
 from .watch import Watch
@@ -49,23 +51,8 @@ _new_tuple = tuple.__new__
 
 _JUDGED = integer_fields(CELL, "state.state", "state.reason")
 _COUNTS = integer_fields(CELL, "n_bids", "n_asks")
-_BOOK_STATE = (
-    "state.sequence",
-    "state.recv_ns",
-    "state.state",
-    "state.reason",
-    "state.venue_ns",
-    "state.bid_bound",
-    "state.ask_bound",
-    "state.n_bids",
-    "state.n_asks",
-    "state.price_scale",
-    "state.price_increment",
-    "state.size_scale",
-    "state.size_increment",
-)
-_CELL_STATE = integer_fields(CELL, *_BOOK_STATE)
-_SLOT_STATE = integer_fields(SLOT, *_BOOK_STATE)
+_CELL_STATE = integer_fields(CELL, *(f"state.{name}" for name in books.STATE_FIELDS))
+_SLOT_STATE = integer_fields(SLOT, *(f"state.{name}" for name in books.STATE_FIELDS))
 
 
 def attach(name: str = "default", *, root: Path | None = None) -> "Market":
@@ -86,6 +73,7 @@ class Market:
         self._presence = presence
         self._instruments: dict[str, Instrument] = {}
         self._account: AccountView | None = None
+        self._past: Past | None = None
 
     def __enter__(self) -> "Market":
         return self
@@ -121,7 +109,7 @@ class Market:
             if symbol not in self._presence.symbols:  # it may have come since the last look
                 self._presence.look(boottime_ns())
                 find(self._presence, symbol)
-            handle = self._instruments[symbol] = Instrument(self._map(symbol))
+            handle = self._instruments[symbol] = Instrument(self._map(symbol), self._journal)
         return handle
 
     def __repr__(self) -> str:
@@ -181,9 +169,21 @@ class Market:
         self._presence.close()
         if self._account is not None:
             self._account.close()
+        if self._past is not None:
+            self._past.close()
         for instrument in self._instruments.values():
             instrument._follower.page.close(CLOSED)
         self._instruments.clear()
+
+    def _journal(self) -> Past:
+        """The present engine's journal, looked into by one process for all instruments."""
+        self._presence.require_open()
+        folder = Path(self._presence.registry.data_folder) / "journal"
+        if self._past is None or self._past.folder != folder:
+            if self._past is not None:
+                self._past.close()
+            self._past = Past(folder)
+        return self._past
 
     def _viewed(self) -> AccountView:
         self._presence.require_open()
@@ -220,10 +220,11 @@ class Instrument:
     Live means: the worker's last publication says so, and the engine was heard of within `max_lag_ms`.
     """
 
-    __slots__ = ("_follower", "_waited")
+    __slots__ = ("_follower", "_journal", "_waited")
 
-    def __init__(self, follower: Follower) -> None:
+    def __init__(self, follower: Follower, journal: Callable[[], Past]) -> None:
         self._follower = follower
+        self._journal = journal
         self._waited = self._publication()
 
     def __repr__(self) -> str:
@@ -292,7 +293,9 @@ class Instrument:
         levels = glimpse.levels
         middle = len(levels) // 2
         state = _CELL_STATE.unpack(glimpse.cell)
-        return _book(self.symbol, levels[:bids], levels[middle : middle + asks], state, verdict, glimpse.published)
+        return books.build(
+            self.symbol, levels[:bids], levels[middle : middle + asks], state, verdict, glimpse.published
+        )
 
     def depth(self, *, allow_stale: bool = False) -> Book:
         """All levels: the newest checkpoint, at most 10 ms and one batch older than `book`.
@@ -307,8 +310,15 @@ class Instrument:
             verdict = Verdict(then.state, then.reason or "the newest checkpoint is older than that")
             if not allow_stale:
                 raise self._stale(verdict, boottime_ns() - glimpse.through_ns)
-        bids, asks = _reversed(checkpoint.bids), _reversed(checkpoint.asks)
-        return _book(self.symbol, bids, asks, state, verdict, checkpoint.number)
+        bids, asks = books.best_first(checkpoint.bids), books.best_first(checkpoint.asks)
+        return books.build(self.symbol, bids, asks, state, verdict, checkpoint.number)
+
+    def book_at(self, time: datetime | int, *, by: Literal["receive", "venue"] = "receive") -> Book:
+        """The book as it was, all levels, from the journal: see `shm.Past.book_at`. It raises Stale for none.
+
+        The first question starts a process, which takes seconds; it ends with the Market.
+        """
+        return self._journal().book_at(self.symbol, time, by=by, max_lag_ns=self._follower.page.max_lag_ns)
 
     def book_view(self, *, allow_stale: bool = False) -> "BookView":
         """The published cell itself, in integers and without a copy, for the length of a `with`."""
@@ -459,50 +469,3 @@ class BookView:
 def _several(symbols: str | Sequence[str] | None) -> tuple[str, ...] | None:
     """One symbol is itself a sequence of texts: its letters are not meant."""
     return symbols if symbols is None else (symbols,) if isinstance(symbols, str) else tuple(symbols)
-
-
-def _book(symbol: str, bids: bytes, asks: bytes, state: tuple[int, ...], verdict: Verdict, published: int) -> Book:
-    """A Book out of LEVEL bytes, best first, and the integers of _BOOK_STATE."""
-    sequence, recv_ns, _, _, venue_ns, bid_bound, ask_bound, n_bids, n_asks, *increments = state
-    scale = Scale._make(increments)
-    factors = _factors(scale, 1 << max(len(bids), len(asks)).bit_length())
-    bid_ticks = np.frombuffer(bids, LEVEL)
-    ask_ticks = np.frombuffer(asks, LEVEL)
-    return Book(
-        symbol=symbol,
-        bids=_priced(bids, factors),
-        asks=_priced(asks, factors),
-        bid_ticks=bid_ticks,
-        ask_ticks=ask_ticks,
-        bids_complete=bid_bound == NO_BOUND and len(bid_ticks) == n_bids,
-        asks_complete=ask_bound == -NO_BOUND and len(ask_ticks) == n_asks,
-        state=verdict.state,
-        reason=verdict.reason,
-        venue_ns=venue_ns,
-        recv_ns=recv_ns,
-        sequence=sequence,
-        published=published,
-        scale=scale,
-    )
-
-
-def _reversed(levels: bytes) -> bytes:
-    """LEVEL bytes with the last level first."""
-    return np.frombuffer(levels, np.int64).reshape(-1, 2)[::-1].tobytes()
-
-
-def _priced(levels: bytes, factors: npt.NDArray[np.float64]) -> Rows:
-    """LEVEL bytes as PRICED_LEVEL rows. Exact while units times increment are below 2^53."""
-    flat = np.frombuffer(levels, np.int64)
-    values = flat * factors[0, : len(flat)]
-    values /= factors[1, : len(flat)]
-    return np.ndarray(len(flat) // 2, PRICED_LEVEL, values)
-
-
-@lru_cache(maxsize=64)
-def _factors(scale: Scale, length: int) -> npt.NDArray[np.float64]:
-    """Rows of increments and of powers of ten, price and size in turn: two calls of numpy then price all levels."""
-    factors = np.empty((2, length // 2, 2))
-    factors[0] = scale.price_increment, scale.size_increment
-    factors[1] = POWERS[scale.price_scale], POWERS[scale.size_scale]
-    return factors.reshape(2, -1)

@@ -58,6 +58,8 @@ class Registry:
     truth_folder: str | None
     instruments: tuple[Listed, ...]
     keeper_pid: int = 0  # 0: no keeper lives now
+    recorder_pid: int = 0  # 0: no recorder lives now, or nothing is recorded
+    historian_pid: int = 0  # likewise
 
     @property
     def engine(self) -> tuple[int, int, int]:
@@ -169,6 +171,8 @@ def _parse(value: Any) -> Registry:
         truth_folder=None if row["truth_folder"] is None else _text(row, "truth_folder"),
         instruments=instruments,
         keeper_pid=_number(row, "keeper_pid", 0, MAX_PID),
+        recorder_pid=_number(row, "recorder_pid", 0, MAX_PID),
+        historian_pid=_number(row, "historian_pid", 0, MAX_PID),
     )
 
 

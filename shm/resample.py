@@ -11,7 +11,7 @@ from .trading_days import periods
 _CLOCK = {Unit.SECOND: "s", Unit.MINUTE: "m", Unit.HOUR: "h"}
 _SESSION = {Unit.DAY: "1d", Unit.WEEK: "1w", Unit.MONTH: "1mo"}
 _PRICES = ("open", "high", "low", "close")
-_SUMS = ("volume", "buy_volume", "sell_volume", "trades")
+_TOLD = ("buy_volume", "sell_volume", "trades")  # which a bar may not tell
 _ANY = BarFlag.FORMING | BarFlag.REPAIRED | BarFlag.SUSPECT | BarFlag.JOINED
 _ALL = (BarFlag.COMPLETE, BarFlag.NO_TRADE)
 _PERIOD = "_period"
@@ -31,9 +31,13 @@ def resample(bars: pl.LazyFrame, timeframe: str, sessions: npt.NDArray[np.void] 
 
     Volumes and trades are added. Bars without volume have a say in prices only where there is no other, because their
     flat price is none that was traded. `vwap` is weighted by volume, and the last one where there is none, and
-    `trading_day` is the first bar's. A bar is forming, repaired, suspect or joined if any in it is, complete or without
-    trade if all are. Whether bars are missing at the end of the last one is not known here: it is what there is so far.
-    Raises ValueError for a name that is no timeframe of time, and for a frame that lacks a column.
+    `trading_day` is the first bar's. Where bars with volume have null in buy_volume, sell_volume, trades or vwap, which
+    the venue does not tell, the result is that of the others, and null if there is no other. A bar is forming,
+    repaired, suspect or joined if any in it is, complete or without trade if all are. Whether bars are missing at the
+    end of the last one is not known here: it is what there is so far.
+
+    Raises ValueError for a name that is no timeframe of time, and for a frame that lacks a column; a bar that lacks the
+    trading day which it needs raises it when the frame is collected.
     """
     wanted = parse(timeframe)
     if not wanted.is_time:
@@ -46,7 +50,8 @@ def resample(bars: pl.LazyFrame, timeframe: str, sessions: npt.NDArray[np.void] 
     order = ("trading_day", "start") if wanted.is_session else ("start",)
     made = _folded(names)
     folded = (
-        bars.sort(order)  # the streaming engine takes it on trust
+        (bars.map_batches(_with_days) if wanted.is_session else bars)
+        .sort(order)  # the streaming engine takes it on trust
         .with_columns(pl.when(pl.col("volume") > 0).then(pl.col(_PRICES)).name.prefix("_traded_"))
         .group_by_dynamic(index, every=_every(wanted))
         .agg(*(expression.alias(f"_{name}") for name, expression in made.items()))
@@ -82,6 +87,16 @@ def _bounded(folded: pl.LazyFrame, wanted: Timeframe, sessions: npt.NDArray[np.v
     )
 
 
+def _with_days(bars: pl.DataFrame) -> pl.DataFrame:
+    """The same bars, each of which has a trading day; looked at once a frame. Raises ValueError."""
+    if missing := bars["trading_day"].null_count():
+        raise ValueError(
+            f"{missing:,} of {len(bars):,} bars have no trading_day: fill it in, or leave them out with"
+            ' .filter(pl.col("trading_day").is_not_null())'
+        )
+    return bars
+
+
 def _every(wanted: Timeframe) -> str:
     return _SESSION[wanted.unit] if wanted.is_session else f"{wanted.amount}{_CLOCK[wanted.unit]}"
 
@@ -99,20 +114,30 @@ def _folded(names: list[str]) -> dict[str, pl.Expr]:
     """Each column of the result over the bars of one period."""
     volume = pl.col("volume")
     traded = {name: pl.col(f"_traded_{name}") for name in _PRICES}
-    weighted = (pl.col("vwap") * volume).filter(volume > 0).sum() / volume.sum()
+    priced = volume.filter((volume > 0) & pl.col("vwap").is_not_null())
+    weighted = (pl.col("vwap") * volume).filter(volume > 0).sum() / priced.sum()
     made = {
         "start": pl.col("start").first(),
         "end": pl.col("end").last(),
-        "open": pl.coalesce(traded["open"].drop_nulls().first(), pl.col("open").first()),
+        "open": pl.coalesce(traded["open"].drop_nulls().first(), pl.col("open").drop_nulls().first()),
         "high": pl.coalesce(traded["high"].max(), pl.col("high").max()),
         "low": pl.coalesce(traded["low"].min(), pl.col("low").min()),
-        "close": pl.coalesce(traded["close"].drop_nulls().last(), pl.col("close").last()),
-        **{name: pl.col(name).sum() for name in _SUMS},
-        "vwap": pl.when(volume.sum() > 0).then(weighted).otherwise(pl.col("vwap").last()),
+        "close": pl.coalesce(traded["close"].drop_nulls().last(), pl.col("close").drop_nulls().last()),
+        "volume": volume.sum(),
+        **{name: _told(name) for name in _TOLD},
+        "vwap": pl.when(volume.sum() > 0)
+        .then(pl.when(priced.sum() > 0).then(weighted))
+        .otherwise(pl.col("vwap").last()),
         "trading_day": pl.col("trading_day").first(),
         "flags": _flags(),
     }
     return {name: expression for name, expression in made.items() if name in names}
+
+
+def _told(name: str) -> pl.Expr:
+    """The sum of what is known of it; null if there was volume and no bar with volume tells it."""
+    told, volume = pl.col(name), pl.col("volume")
+    return pl.when(told.filter(volume > 0).count() > 0).then(told.sum()).when(volume.sum() == 0).then(told.sum())
 
 
 def _flags() -> pl.Expr:

@@ -11,9 +11,6 @@ after a checkpoint. It sleeps in `park`: parked = 1, a full fence, one more look
 
 from . import layout
 from .atomics import (
-    CLOCK_BOOTTIME,
-    CLOCK_REALTIME,
-    clock_ns,
     copy_bytes,
     fence_seq_cst,
     futex_wait,
@@ -25,6 +22,8 @@ from .atomics import (
 )
 from .compiled import kernel, kernel_part
 from .layout import Reason, Record, Rows, Venue, Words
+from .records import OWED_FIRST, PENDING, TURN, UNPUBLISHED, VENUE_WORD, place, put_head, record_bytes, show
+from .tee import bind, record, record_dropped
 
 _CAPACITY = layout.CAPACITY
 _TAIL = layout.TAIL
@@ -35,23 +34,14 @@ _DELIVERED = layout.DELIVERED
 _DROPPED = layout.DROPPED
 _OWED_GAP = layout.OWED_GAP
 _OWED_COUNT = layout.OWED_COUNT
-_OWED_FIRST = layout.OWED_COUNT + 1
-_UNPUBLISHED = layout.OWED_COUNT + 2  # records behind the private tail that the worker should be woken for
-_PENDING = layout.OWED_COUNT + 3  # records behind the private tail, clock frames too
-_TURN = layout.OWED_COUNT + 4  # which commit slot is next
-_VENUE = layout.OWED_COUNT + 5
-_SCRATCH = layout.OWED_COUNT + 6  # two words for clock_gettime
 _SIGNAL = layout.SIGNAL
 _COMMIT = layout.COMMIT
 _HEAD = layout.HEAD
 _PARKED = layout.PARKED
 _LINE = layout.WORDS_A_LINE
-_DATA = layout.DATA_WORD
-_DATA_BYTE = layout.CONTROL_BYTES
 _HEADER = layout.RECORD_BYTES
 _RESERVE = layout.GAP_RESERVE
 
-_PAD = int(Record.PAD)
 _RECORD_DATA = int(Record.DATA)
 _RECORD_CHUNK = int(Record.CHUNK)
 _RECORD_CLOCK = int(Record.CLOCK)
@@ -66,68 +56,27 @@ _REASON_CLOSED = int(Reason.CLOSED)
 
 _GAP_BYTES = layout.GAP.itemsize
 
-# What `peek` says of a record; it fills a row of this many words.
-PEEK_WORDS = 10
-AT, SIZE, KIND, SEQUENCE, RECV, WALL, VENUE, CHUNKS, CHUNK, AFTER = range(PEEK_WORDS)
-
-
-@kernel
-def record_bytes(size: int) -> int:
-    """Ring bytes of a record with `size` payload bytes: header, payload, at least one zero, to 8 bytes."""
-    return _HEADER + ((size + 8) & ~7)
-
-
-@kernel
-def _place(words: Words, need: int, reserve: int) -> int:
-    """The private tail at which `need` bytes lie in one piece, padding written; -1 when there is no room."""
-    capacity = words[_CAPACITY]
-    tail = words[_PRIVATE]
-    to_end = capacity - (tail & (capacity - 1))
-    pad = to_end if need > to_end else 0
-    if tail + pad + need + reserve - words[_CACHED] > capacity:
-        words[_CACHED] = load_acquire(words, _HEAD)
-        if tail + pad + need + reserve - words[_CACHED] > capacity:
-            return -1
-    if pad > 0:
-        words[_DATA + ((tail & (capacity - 1)) >> 3)] = (_PAD << 32) | pad
-        tail += pad
-    words[_PRIVATE] = tail + need
-    return tail  # type: ignore[no-any-return]
-
-
-@kernel
-def _head(words: Words, tail: int, size: int, kind: int, sequence: int, chunks: int, chunk: int) -> int:
-    """Write a record's header, stamped with both clocks, and the zeros behind it; the word where its payload goes."""
-    word = _DATA + ((tail & (words[_CAPACITY] - 1)) >> 3)
-    words[word] = (kind << 32) | size
-    words[word + 1] = sequence
-    words[word + 2] = clock_ns(words, _SCRATCH, CLOCK_BOOTTIME)
-    words[word + 3] = clock_ns(words, _SCRATCH, CLOCK_REALTIME)
-    words[word + 4] = (words[_VENUE] << 32) | (chunks << 16) | chunk
-    words[word + ((_HEADER + size) >> 3)] = 0  # the payload is copied over the front of this word
-    return word + (_HEADER >> 3)  # type: ignore[no-any-return]
-
 
 @kernel
 def _put_owed(words: Words) -> bool:
     """Write the gap record that is owed, if one is; False while it finds no room."""
     if words[_OWED_GAP] == 0:
         return True
-    tail = _place(words, record_bytes(_GAP_BYTES), 0)
+    tail = place(words, record_bytes(_GAP_BYTES), 0)
     if tail < 0:
         return False
     sequence = words[_NEXT]
     words[_NEXT] = sequence + 1
-    word = _head(words, tail, _GAP_BYTES, _RECORD_GAP, sequence, 1, 0)
+    word = put_head(words, tail, _GAP_BYTES, _RECORD_GAP, sequence, 1, 0)
     words[word] = words[_OWED_GAP]
     words[word + 1] = words[_OWED_COUNT]
     words[word + 2] = words[_DROPPED]
-    words[word + 3] = words[_OWED_FIRST]
+    words[word + 3] = words[OWED_FIRST]
     words[_OWED_GAP] = 0
     words[_OWED_COUNT] = 0
-    words[_OWED_FIRST] = 0
-    words[_UNPUBLISHED] += 1
-    words[_PENDING] += 1
+    words[OWED_FIRST] = 0
+    words[UNPUBLISHED] += 1
+    words[PENDING] += 1
     return True
 
 
@@ -136,9 +85,16 @@ def _drop(words: Words, reason: int, sequence: int) -> None:
     if words[_OWED_GAP] == 0 or words[_OWED_GAP] == _REASON_PAUSED:
         words[_OWED_GAP] = reason
     if words[_OWED_COUNT] == 0:
-        words[_OWED_FIRST] = sequence
+        words[OWED_FIRST] = sequence
     words[_OWED_COUNT] += 1
     words[_DROPPED] += 1
+
+
+@kernel
+def _drop_message(words: Words, reason: int, sequence: int, payload: bytes, size: int) -> None:
+    """Count it, owe a gap, and let the recorder have it all the same."""
+    _drop(words, reason, sequence)
+    record_dropped(words, sequence, payload, size)
 
 
 @kernel
@@ -156,17 +112,17 @@ def push_first(words: Words, payload: bytes, size: int) -> bool:
     words[_NEXT] = sequence + 1
     capacity = words[_CAPACITY]
     if size > capacity // 2:
-        _drop(words, _REASON_OVERSIZE, sequence)
+        _drop_message(words, _REASON_OVERSIZE, sequence, payload, size)
         return False
     if not fits:
-        _drop(words, _REASON_DROPPED, sequence)
+        _drop_message(words, _REASON_DROPPED, sequence, payload, size)
         return False
     if size <= capacity // 8:
-        tail = _place(words, record_bytes(size), _RESERVE)
+        tail = place(words, record_bytes(size), _RESERVE)
         if tail < 0:
-            _drop(words, _REASON_DROPPED, sequence)
+            _drop_message(words, _REASON_DROPPED, sequence, payload, size)
             return False
-        word = _head(words, tail, size, _RECORD_DATA, sequence, 1, 0)
+        word = put_head(words, tail, size, _RECORD_DATA, sequence, 1, 0)
         copy_bytes(words, word * 8, payload, 0, size)
     else:
         each = capacity // 8 - _HEADER - 8
@@ -175,16 +131,16 @@ def push_first(words: Words, payload: bytes, size: int) -> bool:
         for chunk in range(chunks):
             start = chunk * each
             part = min(each, size - start)
-            tail = _place(words, record_bytes(part), _RESERVE)
+            tail = place(words, record_bytes(part), _RESERVE)
             if tail < 0:  # all or nothing: what was written is behind the private tail, so nobody saw it
                 words[_PRIVATE] = before
                 words[_NEXT] = sequence + 1
-                _drop(words, _REASON_DROPPED, sequence)
+                _drop_message(words, _REASON_DROPPED, sequence, payload, size)
                 return False
-            word = _head(words, tail, part, _RECORD_CHUNK, sequence, chunks, chunk)
+            word = put_head(words, tail, part, _RECORD_CHUNK, sequence, chunks, chunk)
             copy_bytes(words, word * 8, payload, start, part)
-    words[_UNPUBLISHED] += 1
-    words[_PENDING] += 1
+    words[UNPUBLISHED] += 1
+    words[PENDING] += 1
     return True
 
 
@@ -194,16 +150,16 @@ def put_plain(words: Words, payload: bytes, kind: int) -> bool:
     if not _put_owed(words):
         return False
     size = len(payload)
-    tail = _place(words, record_bytes(size), _RESERVE)
+    tail = place(words, record_bytes(size), _RESERVE)
     if tail < 0:
         return False
     sequence = words[_NEXT]
     words[_NEXT] = sequence + 1
-    word = _head(words, tail, size, kind, sequence, 1, 0)
+    word = put_head(words, tail, size, kind, sequence, 1, 0)
     copy_bytes(words, word * 8, payload, 0, size)
-    words[_PENDING] += 1
+    words[PENDING] += 1
     if kind != _RECORD_CLOCK:
-        words[_UNPUBLISHED] += 1
+        words[UNPUBLISHED] += 1
     return True
 
 
@@ -219,27 +175,17 @@ def put_gap(words: Words, reason: int) -> None:
 def _publish(words: Words, bell: Words, at: int) -> bool:
     """`publish`, where the worker sleeps on word `at` of `bell`."""
     _put_owed(words)
-    if words[_PENDING] == 0:
+    if words[PENDING] == 0:
         return False
-    slot = _COMMIT + _LINE * (words[_TURN] & 1)
-    words[slot + 1] = words[_NEXT]
-    words[slot + 2] = words[_DELIVERED]
-    words[slot + 3] = words[_DROPPED]
-    words[slot + 4] = words[_OWED_COUNT]
-    words[slot + 5] = words[_OWED_FIRST]
-    store_release(words, slot, words[_PRIVATE])
-    words[_TURN] += 1
-    store_release(words, _TAIL, words[_PRIVATE])
-    wake = words[_UNPUBLISHED] > 0
-    words[_PENDING] = 0
-    words[_UNPUBLISHED] = 0
-    if wake:
+    woken = False
+    if show(words):
         fence_seq_cst()  # SYNC parking: tail before parked, here and in `park`
         if load_relaxed(words, _PARKED) != 0:
             store_release(bell, at, bell[at] + 1)
             futex_wake(bell, at)
-            return True
-    return False
+            woken = True
+    record(words)  # last: the worker must not wait for the recorder's copy
+    return woken
 
 
 @kernel
@@ -269,7 +215,7 @@ def resume(words: Words, first_sequence: int, venue: int) -> None:
         words[_NEXT] = first_sequence
         words[_DELIVERED] = 0
         words[_DROPPED] = 0
-        words[_TURN] = 0  # a slot that was written and never published is the first to be written again
+        words[TURN] = 0  # a slot that was written and never published is the first to be written again
     else:
         slot = _COMMIT
         if words[slot] != tail:
@@ -279,46 +225,16 @@ def resume(words: Words, first_sequence: int, venue: int) -> None:
         first_owed = words[slot + 5] if words[slot + 4] > 0 else words[slot + 1]
         words[_NEXT] = words[slot + 1] + since
         words[_DELIVERED] = words[slot + 2] + since
-        words[_TURN] = 1 if slot == _COMMIT else 0
-    words[_VENUE] = venue
+        words[TURN] = 1 if slot == _COMMIT else 0
+    words[VENUE_WORD] = venue
+    words[layout.RECORDER_AT] = 0  # a predecessor's address is none of ours
     words[_PRIVATE] = tail
-    words[_CACHED] = load_acquire(words, _HEAD)
+    words[_CACHED] = min(load_acquire(words, _HEAD), words[layout.RECORDED])  # what a predecessor's recorder lacks
     words[_OWED_COUNT] = owed
-    words[_OWED_FIRST] = first_owed if owed > 0 else 0
+    words[OWED_FIRST] = first_owed if owed > 0 else 0
     words[_OWED_GAP] = _REASON_DROPPED if owed > 0 else 0
-    words[_PENDING] = 0
-    words[_UNPUBLISHED] = 0
-
-
-@kernel
-def peek(words: Words, position: int, tail: int, row: Words) -> bool:
-    """Fill `row` (PEEK_WORDS) with the record at `position`, padding skipped; False when `tail` is reached.
-
-    AT is the payload's first byte counted from the start of `words`; AFTER the position behind the record.
-    """
-    capacity = words[_CAPACITY]
-    while position < tail:
-        place = position & (capacity - 1)
-        word = _DATA + (place >> 3)
-        first = words[word]
-        kind = (first >> 32) & 0xFFFFFFFF
-        size = first & 0xFFFFFFFF
-        if kind == _PAD:
-            position += size
-            continue
-        row[AT] = _DATA_BYTE + place + _HEADER
-        row[SIZE] = size
-        row[KIND] = kind
-        row[SEQUENCE] = words[word + 1]
-        row[RECV] = words[word + 2]
-        row[WALL] = words[word + 3]
-        last = words[word + 4]
-        row[VENUE] = last >> 32
-        row[CHUNKS] = (last >> 16) & 0xFFFF
-        row[CHUNK] = last & 0xFFFF
-        row[AFTER] = position + record_bytes(size)
-        return True
-    return False
+    words[PENDING] = 0
+    words[UNPUBLISHED] = 0
 
 
 @kernel
@@ -342,7 +258,7 @@ def park(words: Words, position: int, timeout_ns: int, scratch: Words) -> bool:
 class RingWriter:
     """The engine's end of one ring. Its only writer; on a ring that is not fresh it goes on where it was left."""
 
-    __slots__ = ("_bell", "_words", "fresh")
+    __slots__ = ("_bell", "_generation", "_recorder", "_words", "fresh")
 
     def __init__(
         self, words: Words, generation: int, venue: Venue = Venue.PROJECTX, *, bell: Words | None = None
@@ -352,10 +268,17 @@ class RingWriter:
         Who has no bell sleeps on the ring's own signal.
         """
         self._words = words
+        self._generation = generation
         self._bell = bell
+        self._recorder: Words | None = None
         self.fresh = int(self._words[_TAIL]) == 0
         first = max(generation << layout.GENERATION_SHIFT, int(words[layout.FIRST_SEQUENCE]))
         resume(self._words, first, int(venue))
+
+    def record(self, recorder: Words, symbol: str, made: int) -> None:
+        """Give `recorder` all that is published from now on, and what a predecessor left; see tee.py."""
+        self._recorder = recorder  # its address is in our words: mapped for as long as anything is published here
+        bind(self._words, recorder, symbol, self._generation, made)
 
     def push(self, payload: bytes) -> bool:
         """Put one hub message in, visible after `publish`; False when it was dropped (counted, a gap is owed)."""
@@ -409,7 +332,7 @@ class RingWriter:
     @property
     def pending(self) -> int:
         """Records put in and not yet published."""
-        return int(self._words[_PENDING])
+        return int(self._words[PENDING])
 
     @property
     def backlog_bytes(self) -> int:

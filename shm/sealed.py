@@ -8,6 +8,8 @@ Between its last batch and its footer, where file readers do not look, lie a tab
 - `f<first>-<last>.arrow` is of the second series: bars fetched from the venue, with row numbers of their own.
 - A file whose range lies in that of a whole other one of its series was compacted into that one and is not read.
 - `<name>.gone` beside a file says that retention took it; it is not read. `.<name>.tmp` is half written.
+- Row numbers of the first series go on from file to file, and retention takes a series from its beginning. So rows
+  between two files that no file has are lost, but for those before a new hot file's first one.
 
 Whoever planned a read before such a file was replaced still finds it under its name for an hour; who has it mapped
 keeps it for as long as he likes, because an unlinked file lives until its last mapping goes.
@@ -23,7 +25,7 @@ import os
 import re
 import stat
 import zlib
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -40,6 +42,7 @@ MAX_FILE_ROWS: Final = 1 << 19  # about 60 MB: what a compaction holds in memory
 BATCH_ROWS: Final = 1 << 16  # what a reader must look through for a bar that was revised later
 MAX_FOOTER_BYTES: Final = 1 << 16
 LIVE, FETCHED = "", "f"  # the series
+FILE_NUMBERS_BITS: Final = 24  # a new hot file begins with a multiple of 2^24, so before such a row none is missing
 
 _ARROW: Final = b"ARROW1"
 _TRAILER_BYTES: Final = 4 + len(_ARROW)  # the footer's length and the mark, at the end of every Arrow file
@@ -141,6 +144,7 @@ class Listing(NamedTuple):
     gone: tuple[tuple[Name, int], ...]  # taken by retention, and when (wall ns)
     refused: tuple[LayoutError, ...]  # files with a name of ours that cannot be believed
     through: tuple[tuple[str, int], ...]  # for each series the row number after the last one ever sealed
+    holes: tuple[tuple[int, int], ...] = ()  # row numbers [first, last) of the hot series that no file has
 
     def through_of(self, series: str) -> int:
         """The number after the last row that was sealed in `series`; 0 if none was."""
@@ -202,7 +206,18 @@ def listing(folder: Path, timeframe: Timeframe, symbol: str = "") -> Listing:
             continue
         read.append(sealed)
         covered[name.series] = name.last, sealed.modified_wall_ns
-    return Listing(tuple(read), tuple(replaced), tuple(marks.items()), tuple(refused), tuple(through.items()))
+    holes = tuple(_holes(names))
+    return Listing(tuple(read), tuple(replaced), tuple(marks.items()), tuple(refused), tuple(through.items()), holes)
+
+
+def _holes(names: Iterable[Name]) -> Iterator[tuple[int, int]]:
+    """Row numbers between those that are, or were until retention took them, in the files of the hot series."""
+    end = -1
+    for first, last in sorted((name.first, name.last) for name in names if name.series == LIVE):
+        of_file = first % (1 << FILE_NUMBERS_BITS)
+        if 0 <= end < first and of_file:
+            yield max(end, first - of_file), first
+        end = max(end, last)
 
 
 def open_sealed(path: Path, timeframe: Timeframe | None = None, symbol: str = "") -> Sealed:

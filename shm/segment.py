@@ -299,6 +299,8 @@ def _laid_out(kind: Kind, described: Regions) -> Regions:
         return layout.events_regions(described["events"].shape[0])
     if kind == Kind.KEEPER:
         return layout.keeper_regions()
+    if kind == Kind.RECORDER:
+        return layout.recorder_regions()
     if kind == Kind.BARS:
         return layout.bars_regions(described["frames"].shape[0], described["rows"].shape[0])
     return layout.engine_regions() if kind == Kind.ENGINE else layout.changed_regions()

@@ -69,11 +69,13 @@ class Timeframe(NamedTuple):
 
 
 def parse(name: str) -> Timeframe:
-    """A timeframe by any of its names. Raises ValueError, which says how names are made.
+    """A timeframe by any of its names. Raises ValueError, which says how names are made, and TypeError for no name.
 
     Seconds, minutes and hours must divide a day, so that bars of all days begin alike; days, weeks and months come one
     at a time.
     """
+    if not isinstance(name, str):
+        raise TypeError(f'a timeframe is a name such as "1min", not {name!r:.40}')
     found = _FORM.fullmatch(name.strip().lower())
     unit = _UNITS.get(found[2]) if found else None
     if found is None or unit is None:

@@ -46,6 +46,24 @@ def plain(count: int, first: int = 0, start_ns: int = BEGIN_NS, step_ns: int = 6
     return rows
 
 
+def repaired(count: int, first: int = 0) -> Rows:
+    """Bars as the venue tells them: volume, and nothing of the trades in it."""
+    rows = plain(count, first)
+    for name in ("buy_volume", "sell_volume", "trades", "notional", "sequence"):
+        rows[name] = 0
+    rows["flags"] = BarFlag.COMPLETE | BarFlag.REPAIRED
+    return rows
+
+
+def marked(count: int, first: int = 0) -> Rows:
+    """Bars without a trade, and with no prices."""
+    rows = np.zeros(count, BAR)
+    for name in ("number", "start_ns", "end_ns", "sequence", "trading_day"):
+        rows[name] = plain(count, first)[name]
+    rows["flags"] = BarFlag.COMPLETE | BarFlag.NO_TRADE
+    return rows
+
+
 def revised(
     chance: random.Random, count: int, first: int = 0, start_ns: int = BEGIN_NS, step_ns: int = 3600 * SECOND_NS
 ) -> Rows:

@@ -24,6 +24,7 @@ from shm.bars import ASIDE
 from shm.errors import LayoutError
 from shm.layout import BarFlag, Kind, Rows, Words
 from shm.life import AlreadyHeld, LifeLock
+from shm.sealed import FILE_NUMBERS_BITS
 from shm.segment import NoRoom, Segment, attach, create
 from shm.timeframe import Timeframe, Unit, parse
 
@@ -37,7 +38,6 @@ _NEW = "hot.new"
 _MIN_ROWS = 256
 _YEAR_NS = 366 * 86_400_000_000_000
 _NUMBERS_A_GENERATION = 32  # bits: rows that a new file may hold before the next generation's numbers begin
-_NUMBERS_A_FILE = 24
 _NEVER_CLOSED = -(1 << 63)
 _EMPTY = {"none": bars.EMPTY_NONE, "flat": bars.EMPTY_FLAT, "marked": bars.EMPTY_MARKED}
 
@@ -152,7 +152,7 @@ class HotFile:
         aside = self._asides()
         if not used and not aside:
             return 0
-        return (self._generation << _NUMBERS_A_GENERATION) + (aside << _NUMBERS_A_FILE)
+        return (self._generation << _NUMBERS_A_GENERATION) + (aside << FILE_NUMBERS_BITS)
 
     def _make(self, old: Segment | None) -> Segment:
         """A file with all that is wanted, and in it what `old` has of that; under its name when it is whole."""

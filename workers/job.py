@@ -30,6 +30,7 @@ class Job:
 
     name: str  # of the process: its lock's, and the symbol where it has no other
     cpu: int  # the one to run on; below 0: anywhere
+    replay: bool  # what comes is of another day
     bell: bool  # the engine wakes it by `<name>.bell`, and not by a word in each ring
     folder: str  # of the engine; the generation's folder lies in it
     generation: int

@@ -16,10 +16,11 @@ from shm.cells import count_latency, move_through, pay_owed_wake, publish_cell, 
 from shm.checkpoint import write_slot
 from shm.compiled import kernel, kernel_part
 from shm.layout import Bytes, Reason, Record, Rows, State, Words
-from shm.ring import AFTER, AT, KIND, RECV, SEQUENCE, SIZE, WALL, park, peek, release
+from shm.records import AFTER, AT, KIND, RECV, SEQUENCE, SIZE, WALL, peek
+from shm.ring import park, release
 from shm.rows import announce, commit
 
-from . import bars, events, rules
+from . import bars, digests, events, rules
 from .decode import rows as decoded
 from .decode.projectx import decode
 
@@ -44,13 +45,16 @@ NOTES = 16
     SPIN_NS,
     RELEASED,  # ring position released
     EVENT_THROUGH,
-) = range(12)
+    REPLAYED,  # 1: the records' receive times are of another day, and say nothing of how old a book is
+    PRESENT_NS,  # when a replay was last heard of, in its stead
+) = range(14)
 
 _RECORD_DATA = int(Record.DATA)
 _RECORD_CHUNK = int(Record.CHUNK)
 _RECORD_CLOCK = int(Record.CLOCK)
 _RECORD_GAP = int(Record.GAP)
 _RECORD_SESSIONS = int(Record.SESSIONS)
+_RECORD_PRESENT = int(Record.PRESENT)
 _EVENT_DEPTH = decoded.EVENT_DEPTH
 _EVENT_TRADE = decoded.EVENT_TRADE
 _OP_OFF_GRID = int(decoded.Op.OFF_GRID)
@@ -119,6 +123,7 @@ def _append_trades(m: Memory, n: int) -> bool:
         s.trades += n
         if s.trade_ns != 0:
             rules.note_lag(m.state, s.trade_ns)
+    digests.take_trades(m.state, m.rows, n)
     if m.bars[_FRAMES] > 0:
         bars.take_trades(m.bars, m.state, m.rows, n)
     if n == 0 or s.sequence <= m.notes[TAPE_THROUGH]:
@@ -304,10 +309,16 @@ def _apply_next(m: Memory) -> int:
     kind = m.record[KIND]
     if kind == _RECORD_CLOCK:
         take_stamps(m)
+        digests.take_book(m.state, m.levels)
         if m.bars[_FRAMES] > 0:
             bars.tick(m.bars, m.state)
             if m.bars[_CHANGED] != 0:
                 bars.settle(m.bars, m.state)
+        m.state[0].position = m.record[AFTER]
+        m.notes[POSITION] = m.record[AFTER]
+        return MORE
+    if kind == _RECORD_PRESENT:
+        m.notes[PRESENT_NS] = m.record[RECV]
         m.state[0].position = m.record[AFTER]
         m.notes[POSITION] = m.record[AFTER]
         return MORE
@@ -353,16 +364,18 @@ def publish_batch(m: Memory) -> None:
     """Show what was applied: cell, stamps, resync wish, wake-up; then a checkpoint, if one is due, and release."""
     s = m.state[0]
     dirty = m.notes[DIRTY]
+    heard_ns = m.notes[PRESENT_NS] if m.notes[REPLAYED] != 0 else s.recv_ns
     if dirty > 0 and s.sequence >= m.notes[PUBLISH_FROM]:
         now_ns = boottime_ns(m.scratch)
         publish_cell(m.control, m.cell_words, m.cells, m.cell_levels, m.state, m.levels[0], m.levels[1], now_ns, dirty)
-        move_through(m.control, s.recv_ns)
-        for i in range(min(dirty, MAX_BATCH)):
-            count_latency(m.control, now_ns - m.received[i])
+        move_through(m.control, heard_ns)
+        if m.notes[REPLAYED] == 0:
+            for i in range(min(dirty, MAX_BATCH)):
+                count_latency(m.control, now_ns - m.received[i])
         wake_readers(m.control, m.changed, now_ns)
         m.notes[DIRTY] = 0
     elif dirty == 0:
-        move_through(m.control, s.recv_ns)
+        move_through(m.control, heard_ns)
     if m.ring[_RESYNC_WANTED] != s.resync_wanted:
         store_release(m.ring, _RESYNC_WANTED, s.resync_wanted)
     behind = s.position - m.notes[RELEASED]

@@ -8,16 +8,17 @@ import logging
 import signal
 from pathlib import Path
 from types import FrameType
+from typing import Any, Protocol
 
 import numpy as np
 
 from shm import layout
 from shm.checkpoint import load_slot
-from shm.layout import Kind, Reason, Source, State, Words
+from shm.layout import Kind, Reason, Source, State
+from shm.records import AFTER, AT, CHUNK, CHUNKS, PEEK_WORDS, SEQUENCE, SIZE
 from shm.registry import generation_folder
-from shm.ring import AFTER, AT, CHUNK, CHUNKS, PEEK_WORDS, SEQUENCE, SIZE
 from shm.rows import through
-from shm.segment import Segment, attach
+from shm.segment import attach
 
 from . import bars, events, pump, rules
 from .decode import rows as decoded
@@ -25,6 +26,7 @@ from .decode import slow
 from .decode.projectx import decode
 from .hotfile import HotFile, open_bars, plan
 from .job import Job, Task
+from .private import Private, private_ring
 from .pump import Memory
 from .shared import Shared
 from .tally import Tally
@@ -34,7 +36,13 @@ log = logging.getLogger("worker")
 _PAD_BYTES = 128  # zeros behind an assembled record: the scanner's stop
 
 
-def map_memory(ring: Segment, book: Segment, changed: Segment) -> Memory:
+class Arrays(Protocol):
+    """A segment, or what stands for one."""
+
+    def array(self, name: str) -> Any: ...
+
+
+def map_memory(ring: Arrays, book: Arrays, changed: Arrays) -> Memory:
     """The arrays of one worker: views on its segments, and what is private to it."""
     words = ring.array("words")
     return Memory(
@@ -74,7 +82,7 @@ def recover(memory: Memory) -> Memory:
         state[:] = np.zeros(1, layout.STATE)
         state["state"] = int(State.SYNCING)
         state["reason"] = state["cause"] = int(Reason.STARTING)
-        state["source"] = int(Source.VENUE)
+        state["source"] = int(Source.REPLAY if notes[pump.REPLAYED] else Source.VENUE)
         state["bid_bound"], state["ask_bound"] = layout.NO_BOUND, -layout.NO_BOUND
         state["price_increment"] = state["size_increment"] = 1
         state["position"] = memory.ring[layout.HEAD]
@@ -123,9 +131,12 @@ class Worker:
 
     __slots__ = ("_chunks", "_hot", "_quarantine_folder", "_refusals", "_stopping", "_symbol", "memory")
 
-    def __init__(self, memory: Memory, task: Task, data_folder: Path, hot: HotFile | None = None) -> None:
-        """`hot`: the file of its bars, if it has some."""
+    def __init__(
+        self, memory: Memory, task: Task, data_folder: Path, hot: HotFile | None = None, *, replay: bool = False
+    ) -> None:
+        """`hot`: the file of its bars, if it has some. `replay`: its records' receive times are of another day."""
         self._hot = hot
+        memory.notes[pump.REPLAYED] = replay
         if hot is not None:
             memory = memory._replace(bars=hot.desk())
         self.memory = recover(memory)
@@ -272,7 +283,7 @@ def run(job: Job) -> int:
         data_folder = Path(job.data_folder)
         wanted = plan(task.timeframes, task.close_grace_ms, task.hot_rows)
         hot = open_bars(data_folder / "bars" / symbol, symbol, job.generation, wanted)
-        workers.append(Worker(memory, task, data_folder, hot))
+        workers.append(Worker(memory, task, data_folder, hot, replay=job.replay))
     if job.bell:
         bell = attach(folder / f"{job.name}.bell", Kind.BELL, generation=job.generation)
         loop: Worker | Shared = Shared(workers, notes, bell.array("words"))
@@ -284,22 +295,10 @@ def run(job: Job) -> int:
     return 0
 
 
-def _blank(regions: layout.Regions) -> dict[str, Words]:
-    return {name: np.zeros(region.shape, region.dtype) for name, region in regions.items()}
-
-
 def warm() -> None:
     """Compile, or load from the cache, every kernel a worker calls, on memory of no consequence. Starts no thread."""
-    ring = _blank(layout.ring_regions(layout.MIN_RING_BYTES))
-    book = _blank(layout.book_regions(8, 16, 16, 16))
-    ring["words"][layout.CAPACITY] = layout.MIN_RING_BYTES
-
-    class Plain:
-        def __init__(self, arrays: dict[str, Words]) -> None:
-            self.array = arrays.__getitem__
-
-    changed = _blank(layout.changed_regions())
-    memory = recover(map_memory(Plain(ring), Plain(book), Plain(changed)))  # type: ignore[arg-type]
+    ring, book = private_ring(layout.MIN_RING_BYTES), Private(layout.book_regions(8, 16, 16, 16))
+    memory = recover(map_memory(ring, book, Private(layout.changed_regions())))
     memory.notes[pump.BATCH_MAX_FRAMES] = 1
     pump.serve(memory)
     pump.pump(memory)  # also where `serve` has it inside: it is called alone at the end, and is loaded alone

@@ -20,9 +20,10 @@ from typing import Any, Final, NamedTuple
 import orjson
 
 from ..cache import Caches
-from ..config import CONTRACT_ID, FRONT, Credentials, SymbolSettings
+from ..config import Credentials, SymbolSettings
 from ..http import HttpPool, Unauthorised, VenueError, VenueRefusal, said
 from ..retry import is_read
+from ..rules import CONTRACT_ID, FRONT
 
 MAX_TOKEN_CHARACTERS: Final = 8192
 MAX_CONTRACTS: Final = 10_000

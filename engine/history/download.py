@@ -24,10 +24,11 @@ from shm.timeframe import Timeframe, parse
 
 from .. import config
 from ..arguments import WRONG_USE
-from ..config import FRONT, ConfigError, Settings, SymbolSettings
+from ..config import Settings, SymbolSettings
 from ..entry import complain
 from ..feeds.gateway import Contract, Gateway
 from ..http import HttpPool, VenueRefusal
+from ..rules import FRONT, ConfigError
 from .continuous import Continuous, fetch_continuous
 from .fetching import ALONE, History
 from .frame import frame

@@ -2,6 +2,9 @@
 
 `rows` and `age_ns` say what must stay: a file goes only when all of its bars are beyond the limit. `bytes` says what
 may stay: the oldest files go until the rest is within it, but the newest always stays.
+
+A series goes from its beginning, so that a hole in its row numbers is always a loss: a file in which there are but
+late revisions, older bars than those of the file before it, is as old as that one.
 """
 
 from collections.abc import Sequence
@@ -22,13 +25,13 @@ class Limits(NamedTuple):
 
 def expired(files: Sequence[Sealed], limits: Limits, now_wall_ns: int) -> list[Sealed]:
     """The files that are beyond a limit, oldest first, out of those of a listing that are read."""
-    newest_first = sorted(files, key=_age, reverse=True)
+    newest_first = _by_age(files)[::-1]
     gone: list[Sealed] = []
     rows = size = 0
-    for i, file in enumerate(newest_first):
+    for i, (last_start_ns, file) in enumerate(newest_first):
         beyond = (
             (limits.rows is not None and rows >= limits.rows)
-            or (limits.age_ns is not None and file.last_start_ns < now_wall_ns - limits.age_ns)
+            or (limits.age_ns is not None and last_start_ns < now_wall_ns - limits.age_ns)
             or (limits.bytes is not None and size + file.bytes > limits.bytes)
         )
         rows += file.rows
@@ -45,8 +48,8 @@ def beyond_together(stores: Sequence[Sequence[Sealed]], limit_bytes: int) -> lis
     """
     left_bytes = sum(file.bytes for files in stores for file in files)
     gone: list[list[Sealed]] = [[] for _ in stores]
-    may_go = [(file, place) for place, files in enumerate(stores) for file in sorted(files, key=_age)[:-1]]
-    for file, place in sorted(may_go, key=lambda each: (_age(each[0]), each[1])):
+    may_go = [(age_ns, file, place) for place, files in enumerate(stores) for age_ns, file in _by_age(files)[:-1]]
+    for _, file, place in sorted(may_go, key=lambda each: (each[0], each[1].name, each[2])):
         if left_bytes <= limit_bytes:
             break
         left_bytes -= file.bytes
@@ -54,8 +57,15 @@ def beyond_together(stores: Sequence[Sequence[Sealed]], limit_bytes: int) -> lis
     return gone
 
 
-def _age(file: Sealed) -> tuple[int, Name]:
-    return file.last_start_ns, file.name
+def _by_age(files: Sequence[Sealed]) -> list[tuple[int, Sealed]]:
+    """The oldest first, each with the start of the newest bar that it or a file before it in its series has."""
+    newest: dict[str, int] = {}
+    aged: list[tuple[int, Sealed]] = []
+    for file in sorted(files, key=lambda file: file.name):
+        series = file.name.series
+        newest[series] = max(newest.get(series, file.last_start_ns), file.last_start_ns)
+        aged.append((newest[series], file))
+    return sorted(aged, key=lambda each: (each[0], each[1].name))
 
 
 def deletable(found: Listing, now_wall_ns: int) -> list[Name]:

@@ -1,4 +1,4 @@
-"""The venue's rows in our units: integers for integers."""
+"""The venue's bars in our units: integers for integers."""
 
 from shm.layout import Rows
 from shm.values import POWERS, Scale

@@ -15,7 +15,18 @@ import polars as pl
 
 from shm.bars_frame import check_schema, frame, keep_highest
 from shm.errors import LayoutError
-from shm.sealed import FETCHED, LIVE, MAX_FILE_ROWS, Listing, Name, Sealed, listing, parse_name, verify
+from shm.sealed import (
+    FETCHED,
+    FILE_NUMBERS_BITS,
+    LIVE,
+    MAX_FILE_ROWS,
+    Listing,
+    Name,
+    Sealed,
+    listing,
+    parse_name,
+    verify,
+)
 
 from . import compaction, retention
 from .disk import Disk, put
@@ -54,7 +65,9 @@ class Store:
         """Put closed hot rows (layout.BAR, numbers that follow one another) into a file; the new `sealed to`.
 
         Rows that were sealed before are passed over, so a seal that was killed is simply made again. Of rows with one
-        key the highest revision is kept. ValueError if the numbers leave a hole, or there are more than MAX_FILE_ROWS.
+        key the highest revision is kept. Rows of the same hot file that are missing before these were damaged there:
+        the file stands for them too, so that a hole between files is always a file that is missing. ValueError if the
+        numbers of `rows` leave a hole, or there are more than MAX_FILE_ROWS.
         """
         through = self.sealed_through()
         fresh = rows[rows["number"] >= through]
@@ -64,7 +77,8 @@ class Store:
         first, last = int(numbers[0]), int(numbers[-1]) + 1
         if not np.array_equal(numbers, np.arange(first, last)):
             raise ValueError(f"the rows {first} to {last} of {self.subject.symbol} do not follow one another")
-        self._put(frame(fresh, self.subject.scale), Name(LIVE, first, last), wall_ns)
+        begin = max(through, first - first % (1 << FILE_NUMBERS_BITS)) if through else first
+        self._put(frame(fresh, self.subject.scale), Name(LIVE, begin, last), wall_ns)
         return last
 
     def add(self, bars: pl.DataFrame, wall_ns: int) -> Path | None:

@@ -11,7 +11,8 @@ import numpy as np
 
 from shm.fenced import fence, store_fence
 from shm.layout import ANSWER, BAR, HEAD, MAX_WISHES, TAIL, Answered, Record, Rows, Words
-from shm.ring import AFTER, AT, KIND, PEEK_WORDS, SIZE, peek, release
+from shm.records import AFTER, AT, KIND, PEEK_WORDS, SIZE, peek
+from shm.ring import release
 from shm.timeframe import Timeframe
 
 MAX_BARS: Final = 20_000  # of a wish: a page of the venue's, or two

@@ -42,7 +42,8 @@ def supervise(job: Job, report: Report, signals: Signals) -> str:
         adopt_orphans()
         sweep(folder)
         generation = take_generation(job.settings.data_folder)
-        memory = Memory(folder, generation, job.settings.symbols, account=job.settings.venue.account)
+        account, recorder_bytes = job.settings.venue.account, job.settings.journal.ring_bytes
+        memory = Memory(folder, generation, job.settings.symbols, account=account, recorder_bytes=recorder_bytes)
         return Supervisor(job, memory, report, signals, os.environ).run()
     finally:
         remove(folder, lock)

@@ -14,7 +14,7 @@ import termios
 from collections.abc import Mapping
 from typing import IO
 
-from ..config import KEY_VARIABLE, USER_VARIABLE
+from ..tables import KEY_VARIABLE, USER_VARIABLE
 from .decide import Death
 
 _PLAIN = (
@@ -31,6 +31,7 @@ _PLAIN = (
     "PYTHONDONTWRITEBYTECODE",
 )
 _KEEPER_NICENESS = 10
+_HISTORIAN_NICENESS = 19  # the lowest priority that there is
 _PIPE_BYTES = 1 << 20  # what a process may ask for without privilege, by default
 _ENGINE_TOO = (USER_VARIABLE, KEY_VARIABLE, "SSL_CERT_FILE", "SSL_CERT_DIR")
 
@@ -118,6 +119,11 @@ def start_engine(environ: Mapping[str, str]) -> Started:
     return Started("engine", engine_environment(environ), subprocess.PIPE, subprocess.PIPE)
 
 
+def start_player(environ: Mapping[str, str]) -> Started:
+    """The player of a journal, in the engine's place: it waits for its job as that does, and has no secret."""
+    return Started("engine.replayer", plain_environment(environ), subprocess.PIPE, subprocess.PIPE)
+
+
 def start_simulator(environ: Mapping[str, str]) -> Started:
     """The simulator, which waits for its job and answers with its address."""
     return Started("engine.simulator", plain_environment(environ), subprocess.PIPE, subprocess.PIPE)
@@ -131,3 +137,15 @@ def start_keeper(environ: Mapping[str, str]) -> Started:
     keeper = Started("engine.keeper", plain_environment(environ), subprocess.PIPE, subprocess.DEVNULL)
     os.setpriority(os.PRIO_PROCESS, keeper.pid, _KEEPER_NICENESS)
     return keeper
+
+
+def start_recorder(environ: Mapping[str, str]) -> Started:
+    """The recorder, likewise."""
+    return Started("engine.recorder", plain_environment(environ), subprocess.PIPE, subprocess.DEVNULL)
+
+
+def start_historian(environ: Mapping[str, str]) -> Started:
+    """The historian, which waits for its job and answers nothing: it yields to the keeper too, from its imports on."""
+    historian = Started("workers.historian", plain_environment(environ), subprocess.PIPE, subprocess.DEVNULL)
+    os.setpriority(os.PRIO_PROCESS, historian.pid, _HISTORIAN_NICENESS)
+    return historian

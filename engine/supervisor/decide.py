@@ -40,6 +40,8 @@ class Part(Enum):
     ENGINE = "engine"
     WORKER = "worker"
     KEEPER = "keeper"
+    RECORDER = "recorder"
+    HISTORIAN = "historian"
     SERVER = "fork server"
     SIMULATOR = "simulator"
 
@@ -268,8 +270,8 @@ def _when_down(role: Role, server: Role, server_ready: bool, tick: int) -> list[
 
 
 def _patience_ticks(role: Role) -> int:
-    """A keeper that stands still waits for a disk, which no kill mends; and nobody waits for the keeper."""
-    slow = role.part is Part.KEEPER or (role.part in (Part.SERVER, Part.SIMULATOR) and not role.moved)
+    """Who stands still because of a disk is mended by no kill; and nobody waits for keeper or recorder."""
+    slow = role.part in (Part.KEEPER, Part.RECORDER) or (role.part in (Part.SERVER, Part.SIMULATOR) and not role.moved)
     return FIRST_SIGN_TICKS if slow else NO_PROGRESS_TICKS
 
 
@@ -277,9 +279,9 @@ def decide_stop(roles: Iterable[Role], tick: int) -> list[Action]:
     """The actions that are due on the way to the end: one part after the other, each first asked, then killed.
 
     Done when no role is `filled`. Workers go after the engine, because they first finish what is in their rings, and
-    the keeper after the workers, because it keeps what they have finished. A
-    worker that was asked for and is not known yet is waited for: only a dead fork server makes it certain that
-    none comes.
+    the keeper after the workers, because it keeps what they have finished. The recorder has then had all the time that
+    they took, and finishes what is in its own. The historian leaves its work as it is. A worker that was asked for and
+    is not known yet is waited for: only a dead fork server makes it certain that none comes.
     """
     known = list(roles)
     for part in Part:

@@ -8,7 +8,8 @@ import os
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from ..config import MAX_LISTED_FILES, ConfigError, SymbolSettings, read_symbol
+from ..config import MAX_LISTED_FILES, SymbolSettings, read_symbol
+from ..rules import ConfigError
 
 # What a file of that symbol says now: settings, the sentence why it has none, or None if it is gone.
 News = dict[str, SymbolSettings | str | None]

@@ -38,6 +38,7 @@ class Job:
     simulator: dict[str, Any] | None  # the simulator's own job, which it checks itself; None for a real venue
     launch_pid: int
     watched: Watched | None = None  # None: the symbols stay as they are
+    replay: dict[str, Any] | None = None  # what is to be played, which the player checks; None: a venue is spoken with
 
     @classmethod
     def from_json(cls, text: bytes) -> "Job":
@@ -46,15 +47,24 @@ class Job:
             value: Any = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise CannotStart(f"the supervisor's job is not JSON ({error}): it is started by scripts/launch") from None
-        if not isinstance(value, dict) or value.keys() - {"watched"} != {"settings", "simulator", "launch_pid"}:
-            raise CannotStart("the supervisor's job has other keys than settings, simulator, launch_pid and watched")
-        simulator, launch_pid = value["simulator"], value["launch_pid"]
-        if not isinstance(simulator, dict | None) or type(launch_pid) is not int:
-            raise CannotStart("the supervisor's job has a simulator or a launch_pid of another type than it must have")
+        if not isinstance(value, dict) or value.keys() - {"watched", "replay"} != {
+            "settings",
+            "simulator",
+            "launch_pid",
+        }:
+            raise CannotStart(
+                "the supervisor's job has other keys than settings, simulator, launch_pid, watched and replay"
+            )
+        simulator, launch_pid, replay = value["simulator"], value["launch_pid"], value.get("replay")
+        if not isinstance(simulator, dict | None) or not isinstance(replay, dict | None) or type(launch_pid) is not int:
+            raise CannotStart(
+                "the supervisor's job has a simulator, a replay or a launch_pid of another type than it must have"
+            )
         watched = value.get("watched")
         return cls(
             Settings.from_json(value["settings"]),
             simulator,
             launch_pid,
             None if watched is None else Watched.from_json(watched),
+            replay,
         )

@@ -33,8 +33,15 @@ def list_all(
         simulator_url=simulator_url,
         truth_folder=truth_folder,
         instruments=tuple(_listed(each, roles.get(each.settings.worker)) for each in held),
-        keeper_pid=next((role.pid for role in roles.values() if role.part is Part.KEEPER), 0),
+        keeper_pid=_pid(roles, Part.KEEPER),
+        recorder_pid=_pid(roles, Part.RECORDER),
+        historian_pid=_pid(roles, Part.HISTORIAN),
     )
+
+
+def _pid(roles: Mapping[str, Role], part: Part) -> int:
+    """Of a part that may not be there."""
+    return next((role.pid for role in roles.values() if role.part is part), 0)
 
 
 def _listed(held: Held, role: Role | None) -> Listed:

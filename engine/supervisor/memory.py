@@ -106,9 +106,15 @@ class Memory:
     """The segments of one generation, and the words of them that the supervisor looks at."""
 
     def __init__(
-        self, folder: Path, generation: int, symbols: tuple[SymbolSettings, ...], *, account: bool = False
+        self,
+        folder: Path,
+        generation: int,
+        symbols: tuple[SymbolSettings, ...],
+        *,
+        account: bool = False,
+        recorder_bytes: int = 0,
     ) -> None:
-        """Make all segments, that of an account if one is viewed.
+        """Make all segments, that of an account if one is viewed, those of a recorder if its ring has a size.
 
         Raises NoRoom, before anything is made if the sum is known not to fit.
         """
@@ -116,7 +122,7 @@ class Memory:
         self.generation = generation
         below = registry.generation_folder(folder, generation)
         below.mkdir(mode=0o700)
-        segment.check_room(below, needed_bytes(symbols, account=account))
+        segment.check_room(below, needed_bytes(symbols, account=account, recorder_bytes=recorder_bytes))
         self._below = below
         self._rings: dict[str, Words] = {}
         self._ended: dict[str, int] = {}  # by symbol, the next sequence of a ring that is gone
@@ -128,12 +134,16 @@ class Memory:
         self._make("keeper.ring", Kind.RING, layout.ring_regions(layout.KEEPER_RING_BYTES)).close()
         if account:
             self._make("account", Kind.ACCOUNT, layout.account_regions()).close()
+        if recorder_bytes:
+            self._make("recorder", Kind.RECORDER, layout.recorder_regions()).close()
+            self._make("recorder.ring", Kind.RING, layout.ring_regions(recorder_bytes)).close()
         changed = self._make("changed", Kind.CHANGED, layout.changed_regions())
         events = self._make("events", Kind.EVENTS, layout.events_regions())
         events.claim()
         self.events = EventLog(events, changed)
         self._engine = self._look("engine", Kind.ENGINE)
         self._keeper = self._look("keeper", Kind.KEEPER)
+        self._recorder = self._look("recorder", Kind.RECORDER) if recorder_bytes else None
 
     def prepare(self, settings: SymbolSettings, made: int) -> None:
         """Make an instrument's segments, under other names than its own: who has the old ones keeps them.
@@ -199,6 +209,10 @@ class Memory:
     def keeper_beat(self) -> int:
         return int(self._keeper[layout.KEEPER_WORDS.index("heartbeat") * layout.WORDS_A_LINE])
 
+    def recorder_beat(self) -> int:
+        assert self._recorder is not None
+        return int(self._recorder[layout.RECORDING_WORDS.index("heartbeat") * layout.WORDS_A_LINE])
+
     def worker_beat(self, process: WorkerProcess) -> int:
         """Grows as long as the process goes on with any of its instruments."""
         return sum(int(self._rings[each.symbol][layout.HEARTBEAT]) for each in process.symbols)
@@ -211,12 +225,14 @@ class Memory:
         return None
 
 
-def needed_bytes(symbols: tuple[SymbolSettings, ...], *, account: bool = False) -> int:
+def needed_bytes(symbols: tuple[SymbolSettings, ...], *, account: bool = False, recorder_bytes: int = 0) -> int:
     """What all segments of one generation take."""
     common = [layout.engine_regions(), layout.changed_regions(), layout.events_regions()]
     common += [layout.keeper_regions(), layout.ring_regions(layout.KEEPER_RING_BYTES)]
     if account:
         common.append(layout.account_regions())
+    if recorder_bytes:
+        common += [layout.recorder_regions(), layout.ring_regions(recorder_bytes)]
     each = sum(layout.total_bytes(_ring_regions(one)) + layout.total_bytes(_book_regions(one)) for one in symbols)
     bells = sum(layout.total_bytes(layout.bell_regions()) for one in processes_of(symbols).values() if one.has_bell)
     return each + bells + sum(layout.total_bytes(regions) for regions in common)

@@ -25,9 +25,18 @@ from shm.segment import NoRoom
 from ..config import Settings, SymbolSettings
 from ..processes import WorkerProcess, processes_of
 from . import decide
-from .child import Child, Started, start_engine, start_keeper, start_simulator
+from .child import (
+    Child,
+    Started,
+    start_engine,
+    start_historian,
+    start_keeper,
+    start_player,
+    start_recorder,
+    start_simulator,
+)
 from .decide import Action, Park, Part, Phase, Role, Start, Stop, Tell, Why
-from .employment import job_line, worker_job
+from .employment import historian_job, job_line, worker_job
 from .errors import RefusedForGood
 from .folder import Folder
 from .job import Job
@@ -42,7 +51,9 @@ from .wishes import compare
 _log = logging.getLogger(__name__)
 
 ENGINE = "engine"
+HISTORIAN = "historian"
 KEEPER = "keeper"
+RECORDER = "recorder"
 SERVER = "fork server"
 SIMULATOR = "simulator"
 
@@ -55,6 +66,7 @@ class Supervisor:
     def __init__(self, job: Job, memory: Memory, report: Report, signals: Signals, environ: Mapping[str, str]) -> None:
         self._settings = job.settings
         self._simulator = job.simulator
+        self._replay = job.replay
         self._memory = memory
         self._report = report
         self._signals = signals
@@ -177,7 +189,17 @@ class Supervisor:
         if part is Part.KEEPER:
             self._keeper_told = ()
             return start_keeper(self._environ)
-        self._idle_engine = child = start_engine(self._environ)
+        if part is Part.RECORDER:
+            child = start_recorder(self._environ)
+            # Which instruments there are it sees in what comes: those of the start will do for a job.
+            child.say(job_line(self._settings, self._settings.symbols, self._memory.folder, self._memory.generation))
+            return child
+        if part is Part.HISTORIAN:
+            child = start_historian(self._environ)
+            child.give(historian_job(self._settings))
+            return child
+        start = start_engine if self._replay is None else start_player
+        self._idle_engine = child = start(self._environ)
         return child
 
     def _adopt(self, name: str, child: Child) -> None:
@@ -201,7 +223,8 @@ class Supervisor:
             return  # the only instrument is just made anew
         self._idle_engine = None
         self._engine_takes = True
-        engine.say(job_line(self._engine_settings(), symbols, self._memory.folder, self._memory.generation))
+        where = self._memory.folder, self._memory.generation
+        engine.say(job_line(self._engine_settings(), symbols, *where, self._replay))
 
     def _tell_keeper(self) -> None:
         """Its job, and the whole of it again when instruments came, went or changed.
@@ -224,7 +247,7 @@ class Supervisor:
     def _worker_job(self, role: Role) -> dict[str, object]:
         process = self._started[role.name]
         where = self._settings.data_folder, self._memory.folder, self._memory.generation
-        return worker_job(process, role.quarantine, *where)
+        return worker_job(process, role.quarantine, *where, replay=self._replay is not None)
 
     # ── instruments that come and go ──────────────────────────────────────────────────────────────────────
 
@@ -435,7 +458,7 @@ class Supervisor:
         elif role.part is Part.SERVER:
             excused = now.moved and all(each.phase is not Phase.ASKED for each in self._roles.values())
         else:
-            excused = role.part is Part.SIMULATOR and now.moved
+            excused = role.part is Part.HISTORIAN or (role.part is Part.SIMULATOR and now.moved)
         self._roles[role.name] = now = decide.waits(now, self._tick) if excused else now
         return now
 
@@ -446,6 +469,10 @@ class Supervisor:
             return self._memory.engine_beat()
         if role.part is Part.KEEPER:
             return self._memory.keeper_beat()
+        if role.part is Part.RECORDER:
+            return self._memory.recorder_beat()
+        if role.part is Part.HISTORIAN:
+            return role.starts  # it has no segment: that it lives is all that is known of it
         return self._server_packets if role.part is Part.SERVER else int(self._simulator_url is not None)
 
     def _publish(self) -> None:
@@ -462,8 +489,11 @@ class Supervisor:
         up = all(role.phase in (Phase.LIVES, Phase.PARKED) for role in self._roles.values())
         if up and self._idle_engine is None and not self._said_ready and not self._stopping:
             self._said_ready = True
-            # Only now: what it imports takes a second of a core, and no book waits for it.
+            # Only now: what they import takes a second of a core each, and no book waits for them.
             self._roles[KEEPER] = Role(KEEPER, Part.KEEPER)
+            if self._settings.journal.record:
+                self._roles[RECORDER] = Role(RECORDER, Part.RECORDER)
+                self._roles[HISTORIAN] = Role(HISTORIAN, Part.HISTORIAN)
             self._report.say(
                 "ready",
                 name=self._settings.name,

@@ -3,7 +3,8 @@
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from ..config import MAX_SYMBOLS, ConfigError, SymbolSettings, check_together
+from ..config import MAX_SYMBOLS, SymbolSettings, check_together
+from ..rules import ConfigError
 from .folder import News
 
 _SOURCE = "the symbol files"

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from rich.console import Console
 
-from . import bars, expressions, frames, http, latency, load, memory, reads, recovery, startup, worker
+from . import bars, expressions, frames, http, journal, latency, load, memory, reads, recovery, startup, worker
 from .machine import Machine
 from .row import Row, print_table, write_json
 
@@ -29,6 +29,7 @@ CASES: dict[str, Callable[[bool], Iterator[Row]]] = {
     "http": http.rows,
     "bars": bars.rows,
     "expressions": expressions.rows,
+    "journal": journal.rows,
     "load": load.rows,
 }
 

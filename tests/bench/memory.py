@@ -24,9 +24,10 @@ def rows(quick: bool) -> Iterator[Row]:
         workers = [own_mib(pid, engine.folder) for pid in pids]
         found = registry.read(engine.folder)
         others = {"the engine": found.engine_pid, "the supervisor": found.supervisor_pid, "launch": engine.launch_pid}
-        others |= {"the keeper": found.keeper_pid} if found.keeper_pid else {}
+        beside = {"the keeper": found.keeper_pid, "the recorder": found.recorder_pid}
+        others |= {name: pid for name, pid in beside.items() if pid}
         for child in psutil.Process(found.supervisor_pid).children():
-            if child.pid not in (found.engine_pid, found.keeper_pid, *pids):
+            if child.pid not in (found.engine_pid, *beside.values(), *pids):
                 others["the simulator" if "engine.simulator" in child.cmdline() else "the fork server"] = child.pid
         sizes = {name: own_mib(pid, engine.folder) for name, pid in others.items()}
     known = [size for size in workers if size is not None]

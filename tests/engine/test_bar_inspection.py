@@ -7,6 +7,7 @@ import pytest
 
 from engine import inspection
 from engine.keeper.sealing import file_bytes
+from engine.keeper.store import Store
 from shm.bars_frame import frame
 from shm.sealed import FETCHED, LIVE, Name
 from tests import made_bars
@@ -76,3 +77,13 @@ def test_rows_that_cannot_be_are_counted(tmp_path: Path, change: pl.Expr, what: 
     faults = [f"{check.what}: {check.fault}" for check in report.checks if check.fault]
     assert len(faults) == 1
     assert what in faults[0]
+
+
+def test_a_missing_file_of_a_folder_is_a_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    store = Store(tmp_path / "bars" / "MNQ" / "1min", made_bars.subject())
+    for first in (0, 10, 20):
+        store.seal(made_bars.plain(10, first, made_bars.BEGIN_NS + first * 60 * made_bars.SECOND_NS), 1)
+    assert inspection.main([str(store.folder)]) == 0
+    (store.folder / Name(LIVE, 10, 20).text).unlink()
+    assert inspection.main([str(store.folder)]) == 1
+    assert "BAD  row numbers: none is missing between files: 10 to 19" in capsys.readouterr().out

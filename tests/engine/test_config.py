@@ -11,10 +11,6 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
 from engine.config import (
-    KEY_VARIABLE,
-    MAX_FILE_BYTES,
-    USER_VARIABLE,
-    ConfigError,
     Credentials,
     FeedSettings,
     HttpSettings,
@@ -25,6 +21,8 @@ from engine.config import (
     load,
     load_symbols,
 )
+from engine.rules import ConfigError
+from engine.tables import KEY_VARIABLE, MAX_FILE_BYTES, USER_VARIABLE
 
 
 def refusal(folder: Path, text: str, name: str = "MNQ.toml") -> str:

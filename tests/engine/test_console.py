@@ -29,8 +29,8 @@ def test_the_version_is_that_of_the_distribution(
         ([], "name what to do"),
         (["lunch"], "did you mean launch?"),
         (["inspekt", "--name", "x"], "did you mean inspect?"),
-        (["xyz"], "launch, inspect, history"),
-        (["x" * 500], "launch, inspect, history"),
+        (["xyz"], "launch, inspect, history, replay, export"),
+        (["x" * 500], "launch, inspect, history, replay, export"),
     ],
 )
 def test_a_wrong_verb_is_one_sentence_and_status_2(

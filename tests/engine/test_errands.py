@@ -15,7 +15,8 @@ from engine.feeds.gateway import PRICE_SCALE, Contract
 from engine.history.fetching import AT_ONCE, SETTLED_NS, History
 from shm import layout, segment
 from shm.layout import ANSWER, BAR, MAX_ANSWER_ROWS, Answered, Kind, Reason, Record, Rows
-from shm.ring import AFTER, AT, KIND, PEEK_WORDS, SIZE, peek, release
+from shm.records import AFTER, AT, KIND, PEEK_WORDS, SIZE, peek
+from shm.ring import release
 from shm.timeframe import Unit
 from tests.engine.feeds.fake_venue import until
 from tests.engine.history.kept_bars import MNQ, SECOND_NS, TICK, KeptBars, sent

@@ -13,7 +13,8 @@ from engine.feeds import projectx
 from engine.router import KeyPlace, Lane, Router
 from shm import layout
 from shm.layout import Record
-from shm.ring import AFTER, AT, KIND, PEEK_WORDS, SIZE, RingWriter, peek
+from shm.records import AFTER, AT, KIND, PEEK_WORDS, SIZE, peek
+from shm.ring import RingWriter
 
 MNQ, MES, LONG = "CON.F.US.MNQ.Z26", "CON.F.US.MES.Z26", "CON.F.US." + "L" * 50 + ".Z26"
 NEITHER = "CON.F.US.MNQ.H27"

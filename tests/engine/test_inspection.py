@@ -19,6 +19,7 @@ from shm import layout, registry
 from shm.eventlog import EventLog
 from shm.layout import EventKind, Kind, Reason, State
 from shm.life import start_ticks
+from shm.refill import put_present
 from shm.ring import RingWriter
 from shm.segment import Segment, create
 from shm.timeframe import Unit
@@ -106,6 +107,19 @@ def test_a_ring_that_wrapped_many_times_is_whole(ring: Segment) -> None:
         assert writer.push(b"x" * (size % 1500))
         writer.publish()
     assert _faults(ring) == []
+
+
+def test_a_ring_of_a_replay_has_the_sequences_that_were_recorded(tmp_path: Path) -> None:
+    path = tmp_path / "MNQ.ring"
+    ring = create(path, Kind.RING, layout.ring_regions(1 << 14), generation=GENERATION, symbol="MNQ")
+    writer = RingWriter(ring.array("words"), GENERATION - 1)
+    for _ in range(3):
+        assert writer.push(b"x")
+        assert put_present(ring.array("words"))
+    writer.publish()
+    assert _faults(ring) == []
+    ring.array("words")[layout.DATA_WORD + 1] += 2
+    assert any("sequence" in fault for fault in _faults(ring))
 
 
 @pytest.mark.parametrize(
@@ -323,6 +337,14 @@ def test_a_keepers_counters_and_wishes_are_shown(tmp_path: Path) -> None:
     assert "  9  MNQ 5min, 2026-11-21 22:30:00 to 2026-11-21 22:40:00\n" in text
     wishes["number"][2:4], wishes["start_ns"][3] = 9, 1
     assert _faults(segment) == ["9", "9, 9"]
+
+
+def test_a_recorders_counters_are_shown(tmp_path: Path) -> None:
+    segment = create(tmp_path / "recorder", Kind.RECORDER, layout.recorder_regions(), generation=1)
+    segment.array("words")[layout.RECORDING_WORDS.index("written") * layout.WORDS_A_LINE] = 4711
+    report = inspection.examine(inspection.open_segment(segment.path))
+    assert report.whole
+    assert re.search(r"written +4,711\n", inspection.render(report))
 
 
 def test_trading_hours_are_shown_or_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,12 +13,13 @@ from pathlib import Path
 
 import pytest
 
-from engine.config import KEY_VARIABLE, USER_VARIABLE, Credentials
+from engine.config import Credentials
 from engine.launch import main, parser
 from engine.launching import _settings, _simulator_job, report
 from engine.run import Outcome
 from engine.simulator.__main__ import Job
 from engine.summary import Result, Verdict
+from engine.tables import KEY_VARIABLE, USER_VARIABLE
 
 RESULT = Result(
     *("MNQ", "CON.F.US.MNQ.Z26", 1, "live", ""),
@@ -227,3 +228,10 @@ def test_the_simulator_is_told_what_was_asked_for() -> None:
     assert (told.rate_entries_per_s, told.bursts, told.deflate, told.token_lifetime_s) == (70, True, True, 60)
     single = _job(["--single-prints", "--symbols", "MNQ,MES"])
     assert (single.prints, single.rate_entries_per_s) == ("single", 100)
+
+
+def test_a_journal_is_not_launched(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    config = tmp_path / "engine.toml"
+    config.write_text('[venue]\nname = "replay"\n')
+    assert main(["--check", "--config", str(config)]) == 2
+    assert "scripts/replay" in capsys.readouterr().err

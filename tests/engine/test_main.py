@@ -17,14 +17,16 @@ from engine import hours
 from engine.__main__ import boottime_ns, keep_time, read_job
 from engine.cache import Caches
 from engine.clock import Clock
-from engine.config import KEY_VARIABLE, USER_VARIABLE, ConfigError, HttpSettings, Settings, load
+from engine.config import HttpSettings, Settings, load
 from engine.http import HttpPool
 from engine.page import Page
+from engine.rules import ConfigError
+from engine.tables import KEY_VARIABLE, USER_VARIABLE
 from shm import layout, segment
 from shm.layout import Kind, Reason, Record
 from shm.life import LifeLock, is_held
+from shm.records import KIND, PEEK_WORDS, SEQUENCE, peek
 from shm.registry import engine_folder, generation_folder, make_folder
-from shm.ring import KIND, PEEK_WORDS, SEQUENCE, peek
 from shm.timeframe import Unit
 from tests.engine.feeds.fake_account import FakeAccount
 from tests.engine.feeds.fake_venue import API_KEY, CONTRACTS, FakeVenue, until
@@ -54,6 +56,7 @@ def make_segments(name: str) -> Path:
         "engine": (Kind.ENGINE, layout.engine_regions()),
         "keeper": (Kind.KEEPER, layout.keeper_regions()),
         "keeper.ring": (Kind.RING, layout.ring_regions(layout.KEEPER_RING_BYTES)),
+        "recorder.ring": (Kind.RING, layout.ring_regions(1 << 20)),
     }
     for name, (kind, common_regions) in common.items():
         segment.create(here / name, kind, common_regions, generation=GENERATION).close()

@@ -47,6 +47,12 @@ def test_ready_is_waited_for() -> None:
     assert found == ready
 
 
+def test_what_is_said_in_one_breath_with_ready_is_not_lost() -> None:
+    died = {"event": "died", "role": "MNQ", "pid": 5, "how": "ended by SIGKILL"}
+    _, said = _wait(_Scripted([{"event": "ready", "name": "x"}, died], []))
+    assert "process 5" in said
+
+
 def test_compiling_is_said_once() -> None:
     _, said = _wait(_Scripted([{"event": "compiling"}], [], [], [{"event": "ready"}], []))
     assert said.count("compiling the kernels") == 1

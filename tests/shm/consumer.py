@@ -6,7 +6,8 @@ import numpy as np
 
 from shm import layout
 from shm.layout import Record
-from shm.ring import AFTER, AT, CHUNK, CHUNKS, KIND, PEEK_WORDS, SEQUENCE, SIZE, peek, release
+from shm.records import AFTER, AT, CHUNK, CHUNKS, KIND, PEEK_WORDS, SEQUENCE, SIZE, peek
+from shm.ring import release
 
 
 class Seen(NamedTuple):

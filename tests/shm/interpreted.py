@@ -4,11 +4,13 @@ Compiled code cannot be stopped at a chosen store. The same source, run with sta
 can: every store to shared memory first copies that memory as it is, which is what a kill at that moment leaves.
 """
 
+import re
 import sys
 from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 from typing import Any
+from unittest.mock import patch
 
 import numpy as np
 
@@ -22,6 +24,7 @@ class Moments:
 
     def __init__(self, note: Callable[[], None]) -> None:
         self.note = note
+        self.stored: dict[int, StoredWords] = {}  # by address, as kernels find them
 
 
 class StoredWords:
@@ -30,11 +33,21 @@ class StoredWords:
     def __init__(self, array: Any, moments: Moments) -> None:
         self.array = array
         self.moments = moments
+        self.ctypes = array.ctypes
+        moments.stored[self.ctypes.data] = self
 
-    def __getitem__(self, i: int) -> int:
-        return int(self.array.view(np.int64)[i])
+    def __len__(self) -> int:
+        return len(self.array)
 
-    def __setitem__(self, i: int, value: int) -> None:
+    def __getitem__(self, i: Any) -> Any:
+        found = self.array.view(np.int64)[i]
+        return found if isinstance(i, slice) else int(found)
+
+    def __setitem__(self, i: Any, value: Any) -> None:
+        if isinstance(i, slice):
+            for at, each in zip(range(len(self))[i], value, strict=True):
+                self[at] = each
+            return
         self.moments.note()
         self.array.view(np.uint64)[i] = int(value) & _MASK
 
@@ -76,8 +89,15 @@ def _bytes_of(thing: Any) -> Any:
 
 
 def interpret(name: str, moments: Moments) -> Any:
-    """The module shm.<name>, its kernels as plain functions; memory copies are noticed before, half way and after."""
-    folder = Path(shm.__file__).parent
+    """The module shm.<name>, its kernels as plain functions, and those of the modules that it imports; memory copies
+    are noticed before, half way and after."""
+    standing = {"shm.atomics": _atomics(moments), "shm.compiled": ModuleType("shm.compiled")}
+    standing["shm.compiled"].__dict__.update(dict.fromkeys(("kernel", "kernel_part"), lambda function: function))
+    _load(name, standing)
+    return standing[f"shm.{name}"]
+
+
+def _atomics(moments: Moments) -> ModuleType:
     clock = iter(range(1, 1 << 60))
 
     def copy_bytes(to: Any, to_byte: int, source: Any, start: int, count: int) -> None:
@@ -98,6 +118,7 @@ def interpret(name: str, moments: Moments) -> Any:
     atomics = ModuleType("shm.atomics")
     atomics.__dict__.update(
         copy_bytes=copy_bytes,
+        words_at=lambda address, count: moments.stored[address],
         **dict.fromkeys(("load_acquire", "load_relaxed"), load),
         **dict.fromkeys(("store_release", "store_relaxed"), store),
         **dict.fromkeys(("fence_acquire", "fence_release", "fence_seq_cst", "futex_wait", "futex_wake"), nothing),
@@ -106,20 +127,18 @@ def interpret(name: str, moments: Moments) -> Any:
         CLOCK_REALTIME=0,
         fetch_add=nothing,
     )
-    compiled = ModuleType("shm.compiled")
-    compiled.__dict__.update(dict.fromkeys(("kernel", "kernel_part"), lambda function: function))
+    return atomics
+
+
+def _load(name: str, standing: dict[str, ModuleType]) -> None:
+    """Add shm.<name> to `standing`, and before it every kernel file that it imports."""
+    path = Path(shm.__file__).parent / f"{name}.py"
+    source = path.read_text()
+    for beneath in re.findall(r"^from \.(\w+) import", source, re.MULTILINE):
+        if f"shm.{beneath}" not in standing and "from .compiled import" in (path.parent / f"{beneath}.py").read_text():
+            _load(beneath, standing)
     module = ModuleType(f"shm.{name}")
     module.__dict__["__package__"] = "shm"
-    path = folder / f"{name}.py"
-    code = compile(path.read_text(), str(path), "exec")
-    real = {key: sys.modules.get(key) for key in ("shm.atomics", "shm.compiled")}
-    sys.modules.update({"shm.atomics": atomics, "shm.compiled": compiled})
-    try:
-        exec(code, module.__dict__)
-    finally:
-        for key, found in real.items():
-            if found is None:
-                del sys.modules[key]
-            else:
-                sys.modules[key] = found
-    return module
+    with patch.dict(sys.modules, standing):
+        exec(compile(source, str(path), "exec"), module.__dict__)
+    standing[f"shm.{name}"] = module

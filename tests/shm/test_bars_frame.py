@@ -9,10 +9,10 @@ import polars as pl
 import pytest
 
 from engine.keeper.store import Store
-from shm.bars_frame import Hot, frame, rows_of, scan, schema
-from shm.errors import LayoutError
+from shm.bars_frame import DamagedBars, Hot, frame, rows_of, scan, schema
+from shm.errors import LayoutError, UnknownTimeframe
 from shm.layout import BarFlag
-from shm.sealed import BATCH_ROWS
+from shm.sealed import BATCH_ROWS, LIVE, Name
 from shm.timeframe import parse
 from shm.values import Scale
 from tests import made_bars
@@ -63,8 +63,34 @@ def test_the_notional_is_had_again_from_vwap_and_volume(seed: int) -> None:
 def test_rows_of_a_frame_are_those_that_it_was_made_of(scale: Scale) -> None:
     rows = plain(5000)
     rows["low"][:100] = -rows["high"][:100]
-    rows["volume"][5], rows["notional"][5] = 0, 0
-    assert rows_of(frame(rows, scale), scale).tobytes() == rows.tobytes()
+    rows["volume"][5], rows["notional"][5], rows["trading_day"][7] = 0, 0, 0
+    every = np.concatenate([rows, made_bars.repaired(50, 5000), made_bars.marked(50, 5050)])
+    assert rows_of(frame(every, scale), scale).tobytes() == every.tobytes()
+
+
+def test_what_the_venue_does_not_tell_of_a_bar_is_null() -> None:
+    known, told, empty = frame(np.concatenate([plain(1), made_bars.repaired(1), made_bars.marked(1)]), QUARTERS).rows(
+        named=True
+    )
+    ours = ("buy_volume", "sell_volume", "trades", "vwap")
+    prices = ("open", "high", "low", "close")
+    assert None not in known.values()
+    assert {name for name, value in told.items() if value is None} == set(ours)
+    assert {name for name, value in empty.items() if value is None} == {*prices, "vwap"}
+    assert [empty[name] for name in ours] == [0, 0, 0, None]
+
+
+def test_a_flat_bar_and_one_of_the_venues_at_zero_have_their_prices() -> None:
+    flat, told = made_bars.marked(1), made_bars.repaired(1)
+    for name in ("open", "high", "low", "close"):
+        flat[name], told[name] = 5, 0
+    assert frame(np.concatenate([flat, told]), QUARTERS)["close"].to_list() == [1.25, 0.0]
+
+
+def test_a_day_that_nobody_told_is_null() -> None:
+    rows = plain(2)
+    rows["trading_day"][0] = 0
+    assert frame(rows, QUARTERS)["trading_day"].is_null().to_list() == [True, False]
 
 
 def test_columns_say_what_the_row_says() -> None:
@@ -79,9 +105,33 @@ def test_columns_say_what_the_row_says() -> None:
 
 
 def test_nothing_stored_is_an_empty_frame_of_the_same_columns(tmp_path: Path) -> None:
-    assert scan(tmp_path / "none", "1m").collect().schema == schema()
+    assert scan(tmp_path, "1m").collect().schema == schema()
     with pytest.raises(ValueError, match="no timeframe"):
         scan(tmp_path, "1 fortnight")
+
+
+def test_a_folder_is_named_as_text_too_and_must_be_there(store: Store) -> None:
+    store.seal(plain(10), 1)
+    assert len(scan(str(store.folder), "1min").collect()) == 10
+    for missing in (store.folder / "none", next(store.folder.iterdir())):
+        with pytest.raises(UnknownTimeframe, match=r"is no folder: .*DATA/bars/MNQ/1min"):
+            scan(missing, "1min")
+
+
+def test_sound_files_of_another_timeframe_are_not_called_damaged(store: Store) -> None:
+    store.seal(plain(10), 1)
+    with pytest.warns(DamagedBars) as caught:
+        assert scan(store.folder, "5min").collect().is_empty()
+    assert "damaged" not in str(caught[0].message)
+    assert "holds bars of 1min, and 5min was expected" in str(caught[0].message)
+
+
+def test_a_file_that_is_missing_between_others_is_warned_of(store: Store) -> None:
+    for first in (0, 10, 20):
+        store.seal(plain(10, first, BEGIN_NS + first * MINUTE_NS), 1)
+    (store.folder / Name(LIVE, 10, 20).text).unlink()
+    with pytest.warns(DamagedBars, match=r"no file has the rows 10 to 19 .*1 such hole.*scripts/inspect"):
+        assert len(scan(store.folder, "1min").collect()) == 20
 
 
 def test_bars_without_overlap_are_one_plain_scan_with_pushdown(store: Store) -> None:

@@ -5,6 +5,7 @@ import re
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
+import numpy as np
 import polars as pl
 import pytest
 from hypothesis import given, settings
@@ -12,7 +13,9 @@ from hypothesis import strategies as st
 from polars.testing import assert_frame_equal
 
 from shm import BUY, SELL
+from shm.bars_frame import frame
 from shm.indicators import NAMESPACE, Frames, Indicators
+from tests import made_bars
 from tests.shm import plain_indicators as plain
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "indicators.md"
@@ -259,3 +262,14 @@ def test_the_blocks_of_the_page_run_one_after_the_other() -> None:
     space: dict[str, object] = {}
     for block in blocks:
         exec(compile(block, str(PAGE), "exec"), space)
+
+
+def test_bars_that_are_marked_as_empty_ruin_nothing_once_they_are_left_out() -> None:
+    rows = made_bars.plain(60)
+    every = frame(np.concatenate([rows[:30], made_bars.marked(5, 30), rows[35:]]), made_bars.QUARTERS)
+    cured = every.filter(pl.col("close").is_finite()).with_columns(CLOSE.rsi(5), CLOSE.atr(5))
+    assert cured.equals(
+        frame(np.delete(rows, range(30, 35)), made_bars.QUARTERS).with_columns(CLOSE.rsi(5), CLOSE.atr(5))
+    )
+    assert cured["rsi"].null_count() == cured["atr"].null_count() == 5
+    assert every.select(CLOSE.ema(5)).to_series().drop_nulls().min() > 19_000  # type: ignore[operator]

@@ -22,6 +22,7 @@ SEGMENTS = [
     pytest.param(layout.account_regions(), id="account"),
     pytest.param(layout.events_regions(), id="events"),
     pytest.param(layout.keeper_regions(), id="keeper"),
+    pytest.param(layout.recorder_regions(), id="recorder"),
 ]
 
 # Who writes which control words: layout.py's drawing said again, name by name.

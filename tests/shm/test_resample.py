@@ -3,6 +3,7 @@
 import random
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
+from typing import Any
 
 import numpy as np
 import polars as pl
@@ -24,6 +25,8 @@ COLUMNS = {
     "trades": pl.Int64,
     "vwap": pl.Float64,
 }
+UNKNOWN: dict[str, Any] = dict.fromkeys(("buy_volume", "sell_volume", "trades", "vwap"))
+NO_PRICE: dict[str, Any] = dict.fromkeys(("open", "high", "low", "close", "vwap"))
 START = pl.Datetime("ns", "UTC")
 MONDAY = 1_704_067_200  # 2024-01-01 00:00 UTC
 SECONDS = {"5sec": 5, "1min": 60, "15m": 900, "1hr": 3600, "4h": 14_400}
@@ -134,6 +137,39 @@ def test_a_bar_without_trades_has_no_say() -> None:
     bars += [plain.Bar(MONDAY + 60, 3.0, 3.0, 3.0, 3.0, 0, 0, 0, 0, 3.0)]
     made = resample(_frame(bars), "1min").drop("start").collect()
     assert made.rows() == [(2.0, 4.0, 1.0, 3.0, 10, 4, 6, 2, 2.5), (3.0, 3.0, 3.0, 3.0, 0, 0, 0, 0, 3.0)]
+
+
+def test_what_is_not_known_stays_so() -> None:
+    """A minute of the venue's bars alone; one that is known in part; one that is marked to be empty."""
+    known = plain.Bar(MONDAY, 2.0, 4.0, 1.0, 3.0, 10, 4, 6, 2, 2.5)
+    told = known._replace(volume=30, **UNKNOWN)
+    empty = known._replace(volume=0, buy_volume=0, sell_volume=0, trades=0, **NO_PRICE)
+    minutes = [[told, empty, told], [known, told, known], [empty, empty], [empty, known]]
+    bars = [
+        bar._replace(start_s=MONDAY + 60 * m + n) for m, minute in enumerate(minutes) for n, bar in enumerate(minute)
+    ]
+    made = resample(_frame(bars), "1min").drop("start").collect()
+    assert made.rows() == [
+        (2.0, 4.0, 1.0, 3.0, 60, None, None, None, None),
+        (2.0, 4.0, 1.0, 3.0, 50, 8, 12, 4, 2.5),
+        (None, None, None, None, 0, 0, 0, 0, None),
+        (2.0, 4.0, 1.0, 3.0, 10, 4, 6, 2, 2.5),
+    ]
+
+
+def test_a_marked_bar_beside_a_flat_one_has_no_say() -> None:
+    flat = plain.Bar(MONDAY, 9.0, 9.0, 9.0, 9.0, 0, 0, 0, 0, 9.0)
+    empty = flat._replace(**NO_PRICE)
+    bars = [bar._replace(start_s=MONDAY + n) for n, bar in enumerate([empty, flat, empty])]
+    assert resample(_frame(bars), "1min").select("open", "high", "low", "close").collect().row(0) == (9.0,) * 4
+
+
+def test_days_of_bars_without_trading_days_are_refused() -> None:
+    bars = [plain.Bar(MONDAY + n, 1.0, 2.0, 0.5, 1.5, 10, 4, 6, 2, 1.25) for n in range(3)]
+    frame = _frame(bars).with_columns(trading_day=pl.Series([date(2024, 1, 1), None, None]))
+    with pytest.raises(ValueError, match=r"^2 of 3 bars have no trading_day: .*is_not_null"):
+        resample(frame, "1week").collect()
+    assert resample(frame.filter(pl.col("trading_day").is_not_null()), "1day").collect()["volume"].to_list() == [10]
 
 
 def test_only_the_columns_that_came_go_out() -> None:

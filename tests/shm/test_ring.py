@@ -7,7 +7,8 @@ import pytest
 
 from shm import layout
 from shm.layout import MIN_RING_BYTES, Reason, Record
-from shm.ring import RingWriter, park, record_bytes
+from shm.records import record_bytes
+from shm.ring import RingWriter, park
 from tests.shm.consumer import Consumer, ring_words
 
 CAPACITY = MIN_RING_BYTES

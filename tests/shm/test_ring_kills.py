@@ -25,10 +25,13 @@ class Life:
         self.moments: list[Any] = []
         self.consumer = Consumer(self.array, FIRST)
         self.seen: list[Seen] = []
-        note = Moments(lambda: self.moments.append(self.array.copy()))
+        note = Moments(self.remember)
         self.ring = interpret("ring", note)
         self.words = StoredWords(self.array, note)
         self.resume()
+
+    def remember(self) -> None:
+        self.moments.append(self.array.copy())
 
     def resume(self) -> None:
         self.ring.resume(self.words, FIRST, VENUE)
@@ -111,10 +114,10 @@ def test_a_successor_goes_on_from_any_store(scenario: Any) -> None:
     life.publish()
     assert len(life.moments) > 100
     for moment in life.moments:
-        _check_kill(moment, life.seen)
+        check_successor(moment, life.seen)
 
 
-def _check_kill(words: Any, seen: list[Seen]) -> None:
+def check_successor(words: Any, seen: list[Seen]) -> None:
     """`words`: what the dead producer left; `seen`: all that its life had published in the end."""
     consumer = Consumer(words, FIRST)
     # What was released was seen before; the worker's checkpoint says which sequence and which counts that was.

@@ -7,7 +7,7 @@ import pytest
 
 from shm import layout
 from shm.layout import Kind
-from shm.ring import PEEK_WORDS
+from shm.records import PEEK_WORDS
 from shm.segment import create
 from tests.shm.stress import ring as stress
 from tests.shm.stress.processes import GENERATION, GO, make_flags, running, shared_folder

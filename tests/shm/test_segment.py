@@ -31,6 +31,7 @@ REGIONS = {
     Kind.EVENTS: layout.events_regions(8),
     Kind.BARS: layout.bars_regions(2, 8),
     Kind.KEEPER: layout.keeper_regions(),
+    Kind.RECORDER: layout.recorder_regions(),
 }
 
 

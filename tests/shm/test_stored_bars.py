@@ -4,7 +4,7 @@ import random
 import subprocess
 import sys
 import warnings
-from datetime import date
+from datetime import date, datetime
 from pathlib import Path
 
 import numpy as np
@@ -109,6 +109,20 @@ def test_the_integers_come_back_from_the_files(yard: Yard) -> None:
     yard.hot.path.unlink()
     assert yard.bars().last(40).tobytes() == priced(rows[:40], QUARTERS).tobytes()
     assert len(yard.bars().forming()) == yard.bars().lost == len(yard.bars().hours) == 0
+
+
+def test_what_the_venue_does_not_tell_is_nan_among_the_newest(yard: Yard) -> None:
+    rows = plain(10, step_ns=HOUR_NS)
+    yard.append(rows)
+    again = made_bars.repaired(10)[4:6]
+    again["start_ns"], again["end_ns"], again["revision"] = rows["start_ns"][4:6], rows["end_ns"][4:6], 1
+    yard.repair(again)
+    last = yard.bars().last(10)
+    for name in ("vwap", "buy_volume", "sell_volume"):
+        assert np.flatnonzero(np.isnan(last[name])).tolist() == [4, 5]
+    assert np.flatnonzero(last["trades"] == 0).tolist() == [4, 5]
+    assert last["volume_units"].tolist()[4:6] == again["volume"].tolist()
+    assert yard.bars().to_polars()["trades"].is_null().to_list() == [n in (4, 5) for n in range(10)]
 
 
 def test_an_old_bar_that_came_again_is_not_among_the_newest(yard: Yard) -> None:
@@ -251,3 +265,28 @@ def test_bars_by_count_of_one_instant_and_fractions_of_sizes(tmp_path: Path) -> 
     bars = Bars(tmp_path, "BTC", "100t")
     assert bars.last(25).tobytes() == priced(rows[5:30], scale).tobytes()
     assert bars.scan().select(pl.col("volume").sum()).collect().item() == pytest.approx(rows["volume"][:30].sum() / 100)
+
+
+def test_strange_arguments_are_told_in_a_sentence(yard: Yard) -> None:
+    yard.append(plain(20, step_ns=HOUR_NS))
+    yard.seal(10)
+    yard.tell()
+    bars = yard.bars()
+    everything = yard.model()
+    assert len(bars.last(10**12)) == len(bars.last(10**30)) == 20
+    assert seen(bars.to_polars(date(2026, 3, 2), date(2026, 3, 3))) == everything
+    assert seen(bars.to_polars(date(2026, 3, 3))) == []
+    assert seen(bars.scan(-(10**30), 10**30)) == everything
+    assert seen(bars.scan(datetime(1, 1, 1), datetime(9999, 12, 31))) == everything
+    for count in (1.5, "3", None):
+        with pytest.raises(TypeError, match="number of bars wanted is a whole number, not"):
+            bars.last(count)  # type: ignore[arg-type]
+    for moment in ("2026-11-02", 1.5):
+        with pytest.raises(TypeError, match="a datetime, a date or nanoseconds since 1970"):
+            bars.scan(moment)  # type: ignore[arg-type]
+        with pytest.raises(TypeError, match="a datetime, a date or nanoseconds since 1970"):
+            bars.to_polars(None, moment)  # type: ignore[arg-type]
+    for name in (None, 5):
+        with pytest.raises(TypeError, match='a timeframe is a name such as "1min", not'):
+            Bars(yard.data, "MNQ", name)  # type: ignore[arg-type]
+    assert seen(Bars(str(yard.data), "MNQ", "1h").scan()) == everything

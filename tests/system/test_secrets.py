@@ -103,11 +103,11 @@ def test_key_is_in_three_environments_and_nowhere_else(
         engine.attach() as market,
     ):
         wait_live(market)
-        wait_for(lambda: engine.registry.keeper_pid, 30, "the last one to start")
+        wait_for(lambda: _are_beside(engine), 30, "the last to start")
         knows = {engine.process.pid, engine.registry.supervisor_pid, engine.registry.engine_pid}
         assert len(knows) == 3
         everyone = set(processes_of(left_nothing))
-        assert len(everyone) == 8  # and the simulator, the fork server, two workers, the keeper
+        assert len(everyone) == 10  # and the simulator, the fork server, two workers, keeper, recorder, historian
         assert {pid for pid in everyone if key.encode() in environ_of(pid)} == knows
         _check_command_lines(everyone, key)
         simulator = {pid for pid in everyone if b"engine.simulator" in command_of(pid)}
@@ -155,9 +155,9 @@ def test_token_is_in_the_engine_and_nowhere_else(
     ):
         _fail_in_every_way(venue, engine)
         wait_live(market)
-        wait_for(lambda: engine.registry.keeper_pid, 30, "the last one to start")
+        wait_for(lambda: _are_beside(engine), 30, "the last to start")
         everyone, knows = set(processes_of(left_nothing)), {engine.registry.engine_pid}
-        assert len(everyone) == 7
+        assert len(everyone) == 9
         assert fake.sockets, "served, so the token came over the socket"
         assert _memory_known(engine.registry.engine_pid, claims) is not False, "the search finds nothing at all"
         _check_memory(everyone - knows, claims)
@@ -218,6 +218,12 @@ def _fail_in_every_way(threaded: ThreadedVenue, engine: Running) -> None:
     since = fake.connections
     threaded.do(fake.send(b'{"type":7,"error":"goodbye ' + fake.token.encode() + b'"}\x1e'))
     wait_for(lambda: fake.connections > since, 30, "the engine has come back after a goodbye")
+
+
+def _are_beside(engine: Running) -> bool:
+    """Whether those that are started when all others are up are there."""
+    now = engine.registry
+    return all((now.keeper_pid, now.recorder_pid, now.historian_pid))
 
 
 def _check_command_lines(pids: set[int], secret: str) -> None:

@@ -97,7 +97,7 @@ class Server:
 
 
 def job_in(folder: Path, name: str = "MNQ", wish: str = "live") -> Job:
-    return Job(name, -1, False, str(folder), 1, wish, os.getpid(), (Task(name, 256, 1000, 0, (5, 6)),))
+    return Job(name, -1, False, False, str(folder), 1, wish, os.getpid(), (Task(name, 256, 1000, 0, (5, 6)),))
 
 
 def facts_of(job: Job) -> dict[str, Any]:

@@ -15,7 +15,7 @@ from workers.job import MAX_INSTRUMENTS, MAX_JOB_BYTES, MAX_QUARANTINED, Job, Ta
 
 TOP = Path(__file__).resolve().parents[2]
 TASK = Task("MNQ", 256, 1000, 0, (7, 8))
-JOB = Job("MNQ", -1, True, "/dev/shm/shardbook-1000/default", 3, "/data", 99, (TASK, Task("MES", 1, 1, 1, ())))
+JOB = Job("MNQ", -1, False, True, "/dev/shm/shardbook-1000/default", 3, "/data", 99, (TASK, Task("MES", 1, 1, 1, ())))
 
 
 def play(scene: str, folder: Path) -> "subprocess.Popen[str]":
@@ -99,7 +99,15 @@ def test_the_largest_job_is_one_packet() -> None:
     tasks = [Task(f"{n:032}", 65536, 100_000, 1000, ()) for n in range(MAX_INSTRUMENTS)]
     folder = f"/{'x' * 4094}"
     job = Job(
-        "N" * 32, 4095, True, folder, 1 << 23, folder, 1 << 22, (replace(tasks[0], quarantine=quarantine), *tasks[1:])
+        "N" * 32,
+        4095,
+        False,
+        True,
+        folder,
+        1 << 23,
+        folder,
+        1 << 22,
+        (replace(tasks[0], quarantine=quarantine), *tasks[1:]),
     )
     assert len(job.to_json()) <= MAX_JOB_BYTES
     assert Job.from_json(job.to_json()) == job

@@ -31,11 +31,11 @@ class SharedBarRig(BarRig):
 
     def __init__(self, folder: Path) -> None:
         original = rig.Arrays
-        rig.Arrays = Mapped  # type: ignore[misc,assignment]
+        rig.Arrays = Mapped  # type: ignore[assignment]
         try:
             super().__init__(folder, TIMEFRAMES, hot_rows=256)
         finally:
-            rig.Arrays = original  # type: ignore[misc]
+            rig.Arrays = original
 
     def fork(self) -> int:
         pid = os.fork()

@@ -40,11 +40,11 @@ class SharedRig(rig.Rig):
 
     def __init__(self) -> None:
         original = rig.Arrays
-        rig.Arrays = Mapped  # type: ignore[misc,assignment]
+        rig.Arrays = Mapped  # type: ignore[assignment]
         try:
             super().__init__(ring_bytes=1 << 16, max_depth=128, rows=256, batch=4)
         finally:
-            rig.Arrays = original  # type: ignore[misc]
+            rig.Arrays = original
         self.child = 0
 
     def fork(self) -> int:

@@ -247,7 +247,7 @@ def test_a_worker_process_compiles_nothing_that_the_fork_server_has_not(shm_root
     rung: Any = segment.create(place / "both.bell", Kind.BELL, layout.bell_regions(), generation=1).array("words")
     ring: Any = segment.attach(place / "B.ring", Kind.RING, writable=True, generation=1, symbol="B").array("words")
     writer = RingWriter(ring, 1, bell=rung)
-    job = Job("both", -1, True, str(shm_root), 1, str(shm_root), 0, tuple(Task(s, 8, 1000, 0, ()) for s in "AB"))
+    job = Job("both", -1, False, True, str(shm_root), 1, str(shm_root), 0, tuple(Task(s, 8, 1000, 0, ()) for s in "AB"))
     kernels: list[Any] = [bell.park, shared.look, shared.rest, pump.pump, pump.end_turn, pump.checkpoint]
     kernels += [decode, pump.finish_rows, pump.finish_refused]
     in_pieces = snapshot(20, 20).encode()

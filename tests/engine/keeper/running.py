@@ -9,7 +9,15 @@ from typing import Any
 
 import numpy as np
 
-from engine.config import FeedSettings, HttpSettings, KeeperSettings, Settings, SymbolSettings, VenueSettings
+from engine.config import (
+    FeedSettings,
+    HttpSettings,
+    JournalSettings,
+    KeeperSettings,
+    Settings,
+    SymbolSettings,
+    VenueSettings,
+)
 from engine.job import Job
 from shm import layout
 from shm.layout import ANSWER, KEEPER_WORDS, NEVER_NS, WORDS_A_LINE, Answered, Kind, Rows
@@ -40,6 +48,7 @@ class Stage:
             HttpSettings(),
             FeedSettings(),
             KeeperSettings(**keeper),
+            JournalSettings(),
             symbols,
         )
 

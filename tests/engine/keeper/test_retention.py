@@ -72,3 +72,14 @@ def test_a_limit_of_all_together(limit_bytes: int, days: list[list[int]]) -> Non
     gone = beyond_together(stores, limit_bytes)
     assert [[file.last_start_ns // DAY_NS for file in files] for files in gone] == days
     assert beyond_together([], limit_bytes) == []
+
+
+def test_a_series_goes_from_its_beginning() -> None:
+    """A file of late revisions alone holds older bars than the one before it; it is no hole in the row numbers."""
+    late = _file(5)
+    late = late._replace(batches=(late.batches[0]._replace(last_start_ns=DAY_NS),))
+    files = [_file(3), _file(4), late, _file(6)]
+    assert expired(files, Limits(rows=100), 0) == files[:3]
+    assert expired(files, Limits(rows=200), 0) == files[:2]
+    assert expired(files, Limits(age_ns=DAY_NS), 5 * DAY_NS) == files[:1]
+    assert beyond_together([files], 2000) == [files[:2]]

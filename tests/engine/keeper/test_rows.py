@@ -1,4 +1,4 @@
-"""The venue's bars in our units."""
+"""The venue's bars in our units are integers for integers."""
 
 import numpy as np
 

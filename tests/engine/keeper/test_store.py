@@ -88,7 +88,7 @@ def test_a_compacted_file_that_is_damaged_gives_way_to_what_it_was_made_of(store
     made.write_bytes(made.read_bytes()[:-7])
     assert len(store.listing().refused) == 1
     assert store.sweep(made.stat().st_mtime_ns + 2 * GRACE_NS) == []
-    with pytest.warns(UserWarning, match="damaged"):
+    with pytest.warns(UserWarning, match="left out"):
         assert seen(scan(store.folder, HOUR)) == highest(rows, HOUR)
     assert store.compact(LATER_NS) == [made]
     assert store.listing().refused == ()
@@ -280,3 +280,16 @@ def test_the_two_series_are_numbered_each_for_itself(store: Store) -> None:
     store.compact(LATER_NS)
     assert [file.name for file in store.listing().read] == [Name(LIVE, 0, 10), Name(FETCHED, 0, 40)]
     assert len(scan(store.folder, HOUR).collect()) == 30
+
+
+def test_a_file_stands_for_rows_that_were_lost_before_it(store: Store) -> None:
+    """They were damaged in the hot file: no file of them is missing. A new hot file's rows follow no other's."""
+    rows, anew = plain(200), plain(20, 3 << 32)
+    assert store.seal(rows[:100], 1) == 100
+    assert store.seal(rows[103:], 1) == 200
+    assert store.seal(anew[2:], 1) == (3 << 32) + 20
+    assert [(file.name.first, file.name.last) for file in store.listing().read] == [
+        *((0, 100), (100, 200)),
+        (3 << 32, (3 << 32) + 20),
+    ]
+    assert store.listing().holes == ()

@@ -16,7 +16,15 @@ import time
 from pathlib import Path
 from typing import Any
 
-from engine.config import FeedSettings, HttpSettings, KeeperSettings, Settings, SymbolSettings, VenueSettings
+from engine.config import (
+    FeedSettings,
+    HttpSettings,
+    JournalSettings,
+    KeeperSettings,
+    Settings,
+    SymbolSettings,
+    VenueSettings,
+)
 from shm import registry
 from shm.life import start_ticks
 from tests.waiting import wait_for
@@ -139,19 +147,35 @@ print("nobody reads this")
 os.set_blocking(0, False)
 rest = line.encode()
 while True:
+    if (data / "keeper").exists() and (data / "keeper").read_text() == "fail":
+        sys.exit(3)
     words[0] += 1
     while b"\\n" in rest:
         line, _, rest = rest.partition(b"\\n")
         symbols = [each["symbol"] for each in json.loads(line)["settings"]["symbols"]]
         with (data / "keeper.heard").open("a") as heard:
             heard.write(" ".join(symbols) + "\\n")
-    if (data / "keeper").exists() and (data / "keeper").read_text() == "fail":
-        sys.exit(3)
     try:
         rest += os.read(0, 1 << 16)
     except BlockingIOError:
         pass
     time.sleep(0.005)
+"""
+
+_HISTORIAN = """
+import json, signal, sys, time
+from pathlib import Path
+from shm.life import end_with
+
+job = json.load(sys.stdin)
+end_with(job["supervisor_pid"], signal.SIGKILL)
+journal = Path(job["journal"])
+with (journal.parent / "historian.heard").open("a") as heard:
+    heard.write(journal.name + "\\n")
+wish = journal.parent / "historian"
+while not (wish.exists() and wish.read_text() == "fail"):
+    time.sleep(0.005)
+sys.exit(3)
 """
 
 _SIMULATOR = """
@@ -171,15 +195,18 @@ def put_stand_ins(folder: Path) -> None:
         (folder / package).mkdir(parents=True)
         (folder / package / "__init__.py").write_text(_IN_FRONT.format(real=str(TOP / package)))
     (folder / "workers" / "worker.py").write_text(_WORKER)
+    (folder / "workers" / "historian.py").write_text(_HISTORIAN)
     (folder / "engine" / "__main__.py").write_text(_ENGINE)
-    for part, text in (("simulator", _SIMULATOR), ("keeper", _KEEPER)):
+    recorder = _KEEPER.replace("keeper", "recorder").replace("KEEPER", "RECORDER")  # it is told less often
+    for part, text in (("simulator", _SIMULATOR), ("keeper", _KEEPER), ("recorder", recorder)):
         (folder / "engine" / part).mkdir()
         (folder / "engine" / part / "__init__.py").write_text("")
         (folder / "engine" / part / "__main__.py").write_text(text)
 
 
 def settings_of(name: str, root: Path, data: Path, symbols: tuple[SymbolSettings, ...]) -> Settings:
-    return Settings(name, root, data, VenueSettings(), HttpSettings(), FeedSettings(), KeeperSettings(), symbols)
+    tables = VenueSettings(), HttpSettings(), FeedSettings(), KeeperSettings(), JournalSettings()
+    return Settings(name, root, data, *tables, symbols)
 
 
 TWO = (SymbolSettings("MNQ", ring_mib=1), SymbolSettings("MES", ring_mib=1))
@@ -256,14 +283,15 @@ class Supervised:
     def registry(self) -> registry.Registry:
         return registry.read(self.folder)
 
-    def keeper_pid(self) -> int:
-        """The process of the keeper, once it lives: it is started after all others are up."""
-        wait_for(lambda: self.registry().keeper_pid, LIMIT_S, "a keeper")
-        return self.registry().keeper_pid
+    def pid_beside(self, name: str) -> int:
+        """The process of keeper, recorder or historian, once it lives: they are started after all others are up."""
+        wait_for(lambda: getattr(self.registry(), f"{name}_pid"), LIMIT_S, f"a {name}")
+        pid: int = getattr(self.registry(), f"{name}_pid")
+        return pid
 
-    def keeper_heard(self) -> list[str]:
-        """The instruments of each job that a keeper was told."""
-        path = self.data / "keeper.heard"
+    def heard_beside(self, name: str) -> list[str]:
+        """The instruments of each job that it was told; of a historian's, the folder."""
+        path = self.data / f"{name}.heard"
         return path.read_text().splitlines() if path.exists() else []
 
     def job_of(self, process: str) -> dict[str, Any]:

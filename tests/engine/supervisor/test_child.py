@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from engine.supervisor.child import Child, Started, engine_environment, plain_environment, start_keeper
+from engine.supervisor.child import Child, Started, engine_environment, plain_environment, start_historian, start_keeper
 from engine.supervisor.decide import Death
 
 CANARY = "canary-3f9a"
@@ -45,14 +45,17 @@ def test_an_end_is_read_as_it_was(code: str, death: Death) -> None:
     process.returncode = 0
 
 
-def test_the_keeper_yields_to_all_others() -> None:
-    keeper = start_keeper(os.environ)
+def test_the_historian_yields_to_the_keeper_and_that_to_all_others() -> None:
+    started = []
     try:
-        assert os.getpriority(os.PRIO_PROCESS, keeper.pid) > os.getpriority(os.PRIO_PROCESS, 0)
+        started = [start_keeper(os.environ), start_historian(os.environ)]
+        keeper, historian = (os.getpriority(os.PRIO_PROCESS, each.pid) for each in started)
+        assert historian > keeper > os.getpriority(os.PRIO_PROCESS, 0)
     finally:
-        keeper.tell(signal.SIGKILL)
-        assert select.select([keeper.pidfd], [], [], 10)[0]
-        keeper.reap()
+        for each in started:
+            each.tell(signal.SIGKILL)
+            assert select.select([each.pidfd], [], [], 10)[0]
+            each.reap()
 
 
 def test_who_stands_still_has_not_heard_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,8 @@ def all_roles(*changed: Role) -> dict[str, Role]:
         "engine": living(Role("engine", Part.ENGINE)),
         "simulator": living(Role("simulator", Part.SIMULATOR)),
         "keeper": living(Role("keeper", Part.KEEPER)),
+        "recorder": living(Role("recorder", Part.RECORDER)),
+        "historian": living(Role("historian", Part.HISTORIAN)),
         "MNQ": living(worker()),
         "MES": living(replace(worker(), name="MES")),
     }
@@ -45,7 +47,7 @@ def due(*changed: Role, tick: int = 0, server_ready: bool = True) -> list[d.Acti
 
 def test_at_first_all_but_the_workers_are_started() -> None:
     fresh = {name: Role(name, role.part) for name, role in all_roles().items()}
-    first = [Start(name) for name in ("fork server", "engine", "simulator", "keeper")]
+    first = [Start(name) for name in ("fork server", "engine", "simulator", "keeper", "recorder", "historian")]
     assert d.decide(fresh, 0, server_ready=False) == first
     assert Start("MNQ") in d.decide(fresh, 0, server_ready=True)
 
@@ -275,22 +277,24 @@ def test_without_an_engine_or_any_worker_there_is_nothing_to_run() -> None:
     assert due(*parked) == [Stop("no worker runs: that of MNQ fell")]
 
 
-def test_without_a_keeper_all_goes_on() -> None:
-    keeper = all_roles()["keeper"]
+@pytest.mark.parametrize("name", ["keeper", "recorder", "historian"])
+def test_without_who_works_beside_all_goes_on(name: str) -> None:
+    role = all_roles()[name]
     for number in range(len(d.BACK_OFF_TICKS)):
-        keeper = d.died(keeper, CRASHED, number)
+        role = d.died(role, CRASHED, number)
         if number + 1 < len(d.BACK_OFF_TICKS):
-            assert due(keeper, tick=keeper.not_before_tick) == [Start("keeper")]
-            keeper = living(keeper, number)
+            assert due(role, tick=role.not_before_tick) == [Start(name)]
+            role = living(role, number)
     why = "ended by SIGSEGV, not for the first time, and is not started again"
-    assert due(keeper, tick=1000) == [Park("keeper", why)]
-    assert due(d.parked(keeper, why, 1000), tick=1000) == []
+    assert due(role, tick=1000) == [Park(name, why)]
+    assert due(d.parked(role, why, 1000), tick=1000) == []
 
 
-def test_a_keeper_may_stand_still_for_long_as_disks_do() -> None:
-    keeper = all_roles()["keeper"]
-    assert due(keeper, tick=d.FIRST_SIGN_TICKS - 1) == []
-    assert due(keeper, tick=d.FIRST_SIGN_TICKS) == [Tell("keeper", signal.SIGKILL, Why.NO_PROGRESS)]
+@pytest.mark.parametrize("name", ["keeper", "recorder"])
+def test_who_waits_for_disks_may_stand_still_for_long(name: str) -> None:
+    role = all_roles()[name]
+    assert due(role, tick=d.FIRST_SIGN_TICKS - 1) == []
+    assert due(role, tick=d.FIRST_SIGN_TICKS) == [Tell(name, signal.SIGKILL, Why.NO_PROGRESS)]
 
 
 def test_stopping_goes_part_by_part_and_asks_first() -> None:
@@ -304,7 +308,8 @@ def test_stopping_goes_part_by_part_and_asks_first() -> None:
         for name in order[-1]:
             roles[name] = d.died(d.told(roles[name], Why.STOP, tick), Death(0, 0), tick)
         tick += 1
-    assert order == [["engine"], ["MES", "MNQ"], ["keeper"], ["fork server"], ["simulator"]]
+    beside = [["keeper"], ["recorder"], ["historian"]]
+    assert order == [["engine"], ["MES", "MNQ"], *beside, ["fork server"], ["simulator"]]
 
 
 def test_who_does_not_stop_is_killed_after_three_seconds() -> None:

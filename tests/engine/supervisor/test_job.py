@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from engine.config import ConfigError
+from engine.rules import ConfigError
 from engine.supervisor.errors import CannotStart
 from engine.supervisor.job import Job, Watched
 from tests.engine.supervisor.stand_ins import TWO, settings_of
@@ -19,6 +19,7 @@ GOOD: dict[str, Any] = {"settings": SETTINGS.to_json(), "simulator": {"seed": 7}
 def test_a_job_is_read_as_it_was_written() -> None:
     assert Job.from_json(json.dumps(GOOD).encode()) == Job(SETTINGS, {"seed": 7}, os.getpid())
     assert Job.from_json(json.dumps(GOOD | {"simulator": None}).encode()).simulator is None
+    assert Job.from_json(json.dumps(GOOD | {"replay": {"speed": 1.0}}).encode()).replay == {"speed": 1.0}
 
 
 @pytest.mark.parametrize(
@@ -32,6 +33,7 @@ def test_a_job_is_read_as_it_was_written() -> None:
         GOOD | {"launch_pid": "1"},
         GOOD | {"launch_pid": True},
         GOOD | {"simulator": []},
+        GOOD | {"replay": "x"},
     ],
 )
 def test_what_is_no_job(value: object) -> None:

@@ -22,6 +22,8 @@ def test_what_is_known_is_listed_and_can_be_read(shm_root: Path) -> None:
         "MNQ": Role("MNQ", Part.WORKER, phase=Phase.LIVES, pid=12, starts=3),
         "MES": Role("MES", Part.WORKER, phase=Phase.PARKED, parked="ended with status 3", starts=1),
         "keeper": Role("keeper", Part.KEEPER, phase=Phase.LIVES, pid=14),
+        "recorder": Role("recorder", Part.RECORDER, phase=Phase.LIVES, pid=15),
+        "historian": Role("historian", Part.HISTORIAN, phase=Phase.LIVES, pid=16),
         "quiet": Role("quiet", Part.WORKER, phase=Phase.LIVES, pid=13, starts=2),
     }
     held = [Held(each, 1 + (each.symbol == "ES")) for each in settings.symbols]
@@ -32,7 +34,7 @@ def test_what_is_known_is_listed_and_can_be_read(shm_root: Path) -> None:
     found = registry.read(folder)
     assert found == listed
     assert (found.generation, found.engine_pid, found.data_folder, found.venue) == (4, 11, "/data", "simulator")
-    assert found.keeper_pid == 14
+    assert (found.keeper_pid, found.recorder_pid, found.historian_pid) == (14, 15, 16)
     assert (found.supervisor_pid, found.supervisor_start_ticks) == (os.getpid(), start_ticks(os.getpid()))
     assert found.instruments == (
         Listed("MNQ", "MNQ", pid=12, restarts=2, parked="", levels=64, max_depth=2048, ring_mib=1, max_lag_ms=1000),

@@ -95,6 +95,19 @@ def test_a_shared_process_has_a_bell_and_one_life_over_all_its_rings(left_nothin
     remove(folder, lock)
 
 
+def test_a_recorder_has_a_ring_and_counters_when_something_is_recorded(left_nothing: Path, engine_name: str) -> None:
+    folder, lock = take_name(engine_name, left_nothing)
+    made = Memory(folder, 5, SYMBOLS, recorder_bytes=1 << 20)
+    below = registry.generation_folder(folder, 5)
+    assert sum(path.stat().st_size for path in below.iterdir()) == needed_bytes(SYMBOLS, recorder_bytes=1 << 20)
+    ring = segment.attach(below / "recorder.ring", Kind.RING, generation=5)
+    assert ring.array("words")[layout.CAPACITY] == 1 << 20
+    own = segment.attach(below / "recorder", Kind.RECORDER, writable=True, generation=5)
+    own.array("words")[layout.RECORDING_WORDS.index("heartbeat") * layout.WORDS_A_LINE] = 11
+    assert made.recorder_beat() == 11
+    remove(folder, lock)
+
+
 def test_an_account_has_a_segment_when_it_is_viewed(left_nothing: Path, engine_name: str) -> None:
     folder, lock = take_name(engine_name, left_nothing)
     Memory(folder, 5, SYMBOLS, account=True)

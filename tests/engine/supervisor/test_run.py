@@ -111,7 +111,8 @@ def test_a_worker_that_ends_is_started_again_and_no_other(up: Supervised, number
 
 
 def test_an_engine_that_ends_is_started_again_in_the_same_generation(up: Supervised) -> None:
-    up.keeper_pid()
+    for name in ("keeper", "recorder", "historian"):
+        up.pid_beside(name)
     before = up.registry()
     up.until("said", role="engine", line={"event": "streaming"})
     os.kill(before.engine_pid, signal.SIGKILL)
@@ -286,29 +287,31 @@ def test_a_worker_is_told_its_cpu_and_whether_it_has_a_bell(start: Start) -> Non
     assert engine.stop() == 0
 
 
-def test_a_keeper_is_started_when_all_is_up_and_again_when_it_ends(up: Supervised) -> None:
-    before = up.keeper_pid()
+@pytest.mark.parametrize(("name", "job"), [("keeper", "MNQ MES"), ("recorder", "MNQ MES"), ("historian", "journal")])
+def test_who_works_beside_is_started_when_all_is_up_and_again_when_it_ends(up: Supervised, name: str, job: str) -> None:
+    before = up.pid_beside(name)
     assert (lives(before), parent_of(before)) == (True, up.process.pid)
     assert CANARY.encode() not in Path(f"/proc/{before}/environ").read_bytes()
-    wait_for(lambda: up.keeper_heard() == ["MNQ MES"], LIMIT_S, "its job")
+    wait_for(lambda: up.heard_beside(name) == [job], LIMIT_S, "its job")
     os.kill(before, signal.SIGKILL)
-    restarted = up.until("restarted", role="keeper")
-    wait_for(lambda: up.registry().keeper_pid == restarted["pid"], LIMIT_S, "the new keeper in the registry")
-    wait_for(lambda: up.keeper_heard() == ["MNQ MES"] * 2, LIMIT_S, "its job, once more")
-    assert [(event.symbol, event.kind, event.detail) for event in events_of(up)] == [("", "restart", "keeper")]
+    restarted = up.until("restarted", role=name)
+    wait_for(lambda: up.pid_beside(name) == restarted["pid"], LIMIT_S, "the new one in the registry")
+    wait_for(lambda: up.heard_beside(name) == [job] * 2, LIMIT_S, "its job, once more")
+    assert [(event.symbol, event.kind, event.detail) for event in events_of(up)] == [("", "restart", name)]
     assert up.stop() == 0
     assert not lives(restarted["pid"])
 
 
-def test_a_keeper_that_cannot_run_is_parked_and_stops_nothing(start: Start) -> None:
+@pytest.mark.parametrize("name", ["keeper", "recorder", "historian"])
+def test_who_works_beside_and_cannot_run_is_parked_and_stops_nothing(start: Start, name: str) -> None:
     engine = start()
-    engine.wish("keeper", "fail")
+    engine.wish(name, "fail")
     before = engine.until("ready")["workers"]
-    assert "ended with status 3" in engine.until("parked", role="keeper")["why"]
+    assert "ended with status 3" in engine.until("parked", role=name)["why"]
     os.kill(engine.worker_pids()["MNQ"], signal.SIGKILL)  # to see that all goes on
     restarted = engine.until("restarted", role="MNQ")
     wait_for(lambda: engine.worker_pids() == before | {"MNQ": restarted["pid"]}, LIMIT_S, "the worker's successor")
-    assert engine.registry().keeper_pid == 0
+    assert getattr(engine.registry(), f"{name}_pid") == 0
     assert engine.stop() == 0
 
 
@@ -316,10 +319,10 @@ def test_a_keeper_hears_of_instruments_that_come_and_go_and_one_that_stands_stil
     start: Start, tmp_path: Path
 ) -> None:
     engine, folder = _watching(start, tmp_path)
-    keeper = engine.keeper_pid()
+    keeper = engine.pid_beside("keeper")
     (folder / "ES.toml").write_text("ring_mib = 1")
     engine.until("added", symbol="ES")
-    wait_for(lambda: engine.keeper_heard() == ["MNQ MES", "MNQ MES ES"], LIMIT_S, "the one that came")
+    wait_for(lambda: engine.heard_beside("keeper") == ["MNQ MES", "MNQ MES ES"], LIMIT_S, "the one that came")
     os.kill(keeper, signal.SIGSTOP)
     for number in range(4):  # of these it is told the first and, when it listens again, the last
         (folder / "ES.toml").unlink()
@@ -329,8 +332,8 @@ def test_a_keeper_hears_of_instruments_that_come_and_go_and_one_that_stands_stil
     (folder / "MES.toml").unlink()
     engine.until("removed", symbol="MES")
     os.kill(keeper, signal.SIGCONT)
-    wait_for(lambda: engine.keeper_heard()[-1] == "MNQ ES", LIMIT_S, "what there is by now")
-    assert engine.keeper_heard() == ["MNQ MES", "MNQ MES ES", "MNQ MES", "MNQ ES"]
+    wait_for(lambda: engine.heard_beside("keeper")[-1] == "MNQ ES", LIMIT_S, "what there is by now")
+    assert engine.heard_beside("keeper") == ["MNQ MES", "MNQ MES ES", "MNQ MES", "MNQ ES"]
     assert engine.stop() == 0
 
 

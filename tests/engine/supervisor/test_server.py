@@ -28,8 +28,8 @@ def answer():
 assert isinstance(answer(), Ready)
 task = {"symbol": "MNQ", "batch_max_frames": 1, "batch_max_us": 1, "spin_us": 0, "quarantine": [],
         "timeframes": "", "close_grace_ms": 250, "hot_rows": 256}
-job = {"name": "MNQ", "cpu": -1, "bell": False, "folder": sys.argv[1], "generation": 1, "data_folder": sys.argv[1],
-       "supervisor_pid": os.getpid(), "instruments": [task]}
+job = {"name": "MNQ", "cpu": -1, "replay": False, "bell": False, "folder": sys.argv[1], "generation": 1,
+       "data_folder": sys.argv[1], "supervisor_pid": os.getpid(), "instruments": [task]}
 assert server.ask(job)
 spawned = answer()
 assert isinstance(spawned, Spawned) and spawned.name == "MNQ"

@@ -10,16 +10,9 @@ from shm import layout
 from shm.atomics import load_acquire, load_relaxed
 from shm.compiled import kernel
 from shm.layout import Kind, Reason, Record, Venue
+from shm.records import AFTER, AT, CHUNK, CHUNKS, KIND, SEQUENCE, SIZE, peek
 from shm.ring import (
-    AFTER,
-    AT,
-    CHUNK,
-    CHUNKS,
-    KIND,
-    SEQUENCE,
-    SIZE,
     park,
-    peek,
     publish,
     push,
     put_gap,
@@ -51,7 +44,7 @@ _EIGHTH = CAPACITY // 8
 _EACH = _EIGHTH - layout.RECORD_BYTES - 8
 _HALF = CAPACITY // 2
 _GAP_EVERY, _CLOCK_EVERY, _LARGE_EVERY, _OVERSIZE_EVERY = 997, 61, 509, 4999
-_ROOM = 4 * CAPACITY // 8 + 4096  # of the largest message here, with every padding
+ROOM = 4 * CAPACITY // 8 + 4096  # of the largest message here, with every padding
 _RECONNECTED = int(Reason.RECONNECTED)
 _CLOCK = int(Record.CLOCK)
 _GAP = int(Record.GAP)
@@ -99,9 +92,9 @@ def produce(words: Any, payload: Any, nothing: Any, total: int, lossless: bool, 
         if i >= total:
             publish(words)
             return words[_OWED] != 0  # type: ignore[no-any-return]
-        if lossless and words[_PRIVATE] - load_acquire(words, _HEAD) + _ROOM > CAPACITY:
+        if lossless and words[_PRIVATE] - load_acquire(words, _HEAD) + ROOM > CAPACITY:
             publish(words)
-            wait_until(words, _HEAD, words[_PRIVATE] + _ROOM - CAPACITY)
+            wait_until(words, _HEAD, words[_PRIVATE] + ROOM - CAPACITY)
         if i % _CLOCK_EVERY == 0:
             put_plain(words, nothing, _CLOCK)
         if i % _GAP_EVERY == 0:

@@ -1,5 +1,5 @@
-"""Where clients that are not ours run: a Python 3.12 and a Node with packages of locked versions, each in a folder of
-its own under `.clients` in the checkout.
+"""Where clients that are not ours run: Pythons and a Node with packages of locked versions, each in a folder of its
+own under `.clients` in the checkout.
 
 Each is built once and kept, named by a hash of its lock file; two test runs queue for it. What a machine cannot
 give, an interpreter or a package, is Missing: tests skip and say so.
@@ -10,7 +10,8 @@ import hashlib
 import os
 import shutil
 import subprocess
-from collections.abc import Iterator
+import sys
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -27,13 +28,21 @@ class Missing(Exception):
 
 def python_with_project_x() -> Path:
     """The interpreter of an environment that has project-x-py. Raises Missing."""
-    lock = HERE / "requirements.lock"
-    with _kept("python", lock) as (folder, is_built):
+    return _python_with("python", HERE / "requirements.lock", _python_312)
+
+
+def python_with_hftbacktest() -> Path:
+    """The interpreter of an environment that has hftbacktest, without what only its plots need. Raises Missing."""
+    return _python_with("backtest", HERE / "backtest.lock", lambda: Path(sys.executable), "--no-deps")
+
+
+def _python_with(name: str, lock: Path, interpreter: Callable[[], Path], *arguments: str) -> Path:
+    with _kept(name, lock) as (folder, is_built):
         python = folder / "bin" / "python"
         if not is_built:
-            _run([str(_python_312()), "-m", "venv", "--clear", str(folder)])
+            _run([str(interpreter()), "-m", "venv", "--clear", str(folder)])
             pip = [str(python), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-input"]
-            _run([*pip, "--only-binary", ":all:", "--require-hashes", "-r", str(lock)])
+            _run([*pip, *arguments, "--only-binary", ":all:", "--require-hashes", "-r", str(lock)])
     return python
 
 

@@ -1,0 +1,206 @@
+"""What `replay` does once it knows what is asked for: look through the journal, start an engine that plays it, show how
+far that is, and stop it in order.
+
+The engine is the one of `launch`, with a player in the place of the process that speaks with a venue. Its data folder
+is its own: bars of a replay are never put among those of the days that are played.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from shm import registry
+from shm.errors import LayoutError, ShardbookError
+from shm.journal import files_of
+
+from . import config
+from .arguments import WRONG_USE
+from .config import Settings
+from .entry import complain
+from .places import check_places
+from .replay_digest import Ended, Unfinished, digest
+from .replayer.job import Wanted
+from .replayer.stretches import Content, survey
+from .rules import ConfigError
+from .run import Ending, EngineEnded, Failed, wait_until_ready
+from .screen import Screen
+from .supervised import Supervised
+from .supervisor.child import plain_environment
+from .supervisor.generation import FILE_NAME
+from .temporary import temporary_folder
+
+POLL_S = 0.1
+
+
+def _settings(options: argparse.Namespace, content: Content, data: Path) -> Settings:
+    """All settings, read and checked. Raises ConfigError."""
+    if content.first_wall_ns is None or not content.symbols:
+        raise ConfigError("the journal has no records: name another one")
+    symbols = options.symbols or content.symbols
+    if strange := [symbol for symbol in symbols if symbol not in content.symbols]:
+        raise ConfigError(f"--symbols {','.join(strange)}: the journal has {', '.join(content.symbols)}: correct it")
+    settings = config.load(
+        symbols_dir=options.symbols_dir, symbols=symbols, name=options.name, data_dir=data, venue=config.REPLAY
+    )
+    check_places(settings)
+    return replace(
+        settings,
+        symbols=tuple(_as_recorded(each, content) for each in settings.symbols),
+        journal=replace(settings.journal, record=False),
+    )
+
+
+def _as_recorded(settings: config.SymbolSettings, content: Content) -> config.SymbolSettings:
+    """With a ring that takes what the recorded one took, and nothing asked of a venue that is not there."""
+    capacities = [lane.capacity >> 20 for lane in content.lanes if lane.symbol == settings.symbol]
+    return replace(settings, ring_mib=max(settings.ring_mib, *capacities), history_bars=0)
+
+
+def _data_folder(data: Path | None, temporary: Path, files: list[Path]) -> Path:
+    """A data folder that is nobody's yet, and need not exist. Raises ConfigError; OSError passes."""
+    folder = data.absolute() if data else temporary / "data"
+    if any(folder.resolve() in file.resolve().parents for file in files):
+        raise ConfigError(f"--data {data}: the journal lies in it: name an empty folder")
+    if folder.is_dir() and any(folder.iterdir()):
+        raise ConfigError(f"--data {data}: is not empty, and bars of a replay are not put among others: name another")
+    return folder
+
+
+def _begin(folder: Path, content: Content) -> None:
+    """Make the data folder, one in which all that was recorded is of generations before: a file of bars holds recorded
+    sequences, and its worker takes none for whole that is of a generation still to come."""
+    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    (folder / FILE_NAME).write_text(f"{max(lane.generation for lane in content.lanes)}\n")
+
+
+class Notices(Screen):
+    """What is said of an engine, and with it that all is played, which a short journal is before the engine is up.
+
+    Not to be entered: the bar is drawn in its place, and what is said goes above that.
+    """
+
+    def __init__(self, console: Console) -> None:
+        super().__init__(console, quiet=True)
+        self.is_played = False
+
+    def say(self, event: Mapping[str, Any]) -> None:
+        """One event of the supervisor's."""
+        match event:
+            case {"event": "said", "line": {"event": "played"}}:
+                self.is_played = True
+        super().say(event)
+
+
+class Replay:
+    """A running replay, watched until it is to end."""
+
+    def __init__(
+        self, engine: Supervised, ready: dict[str, Any], settings: Settings, content: Content, notices: Notices
+    ) -> None:
+        here = registry.generation_folder(Path(ready["folder"]), ready["generation"])
+        self._engine = engine
+        self._notices = notices
+        self._folder = Path(ready["folder"])
+        self._content = content
+        self.ended = [Ended(here, each) for each in settings.symbols]
+
+    def watch(self, options: argparse.Namespace, ending: Ending, console: Console) -> None:
+        """Until the end is wanted; with --digest until all is played, and all workers have nearly come to the end.
+
+        Raises Failed if the engine fails.
+        """
+        first_ns = max(self._content.first_wall_ns or 0, options.from_wall_ns or 0)
+        last_ns = min(self._content.last_wall_ns or 0, options.to_wall_ns or sys.maxsize)
+        columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %")
+        with Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as progress:
+            task = progress.add_task("playing", total=max(1, last_ns - first_ns))
+            while not ending.wanted and not (options.digest and self._notices.is_played and self._all_follow()):
+                self._listen()
+                reached_ns = min(each.wall_ns for each in self.ended)
+                progress.update(task, completed=max(0, min(reached_ns, last_ns) - first_ns))
+                if self._notices.is_played:
+                    progress.update(task, description="played")
+
+    def _listen(self) -> None:
+        for event in self._engine.events(POLL_S):
+            self._notices.say(event)
+            if event["event"] == "failed":
+                raise Failed(event["message"])
+        if not self._engine.running:
+            raise EngineEnded("the engine ended by itself; the end of its log is above")
+
+    def _all_follow(self) -> bool:
+        """Every worker lives and is near the end of its ring. Raises Failed for one that is not started again."""
+        for listed in registry.read(self._folder).instruments:
+            if listed.parked:
+                raise Failed(f"the worker of {listed.symbol} {listed.parked}")
+            if not listed.pid:
+                return False
+        return all(each.has_room for each in self.ended)
+
+
+def run(options: argparse.Namespace, settings: Settings, content: Content, ending: Ending, log: Path) -> str:
+    """From start to stop; the digest if it was asked for and all was played. Raises Failed, Unfinished."""
+    places = tuple(place.resolve() for place in options.places)
+    wanted = Wanted(places, options.speed, options.from_wall_ns, options.to_wall_ns)
+    job = {
+        "settings": settings.to_json(),
+        "simulator": None,
+        "replay": wanted.to_json(),
+        "launch_pid": os.getpid(),
+    }
+    console = Console(stderr=True)
+    notices = Notices(console)
+    engine = Supervised(job, None, plain_environment(os.environ), log)
+    try:
+        ready = wait_until_ready(engine, ending, notices)
+        if ready is None:
+            return ""
+        playing = Replay(engine, ready, settings, content, notices)
+        playing.watch(options, ending, console)
+    except ShardbookError as error:
+        raise Failed(str(error)) from None
+    finally:
+        for event in engine.stop():
+            notices.say(event)
+    return digest(playing.ended, settings.data_folder) if options.digest and not ending.wanted else ""
+
+
+def replay(options: argparse.Namespace, command: str) -> int:
+    """All of it; the exit status. From here on Ctrl-C is a wish, which is fulfilled in order."""
+    ending = Ending()
+    with ending.listening(), temporary_folder() as temporary:
+        try:
+            files = files_of(options.places)
+            content = survey(files)
+            settings = _settings(options, content, _data_folder(options.data, temporary, files))
+            _begin(settings.data_folder, content)
+        except (ConfigError, LayoutError) as error:
+            complain(command, str(error))
+            return WRONG_USE if isinstance(error, ConfigError) else 1
+        except OSError as error:
+            complain(command, f"{error.filename}: {error.strerror}")
+            return WRONG_USE
+        try:
+            found = run(options, settings, content, ending, temporary / "log")
+        except EngineEnded as error:
+            for line in (temporary / "log").read_text(errors="replace").splitlines()[-20:]:
+                print(f"  {line}", file=sys.stderr)
+            complain(command, str(error))
+            return 1
+        except (Failed, Unfinished, ShardbookError) as error:
+            complain(command, str(error))
+            return 1
+        if options.digest and not found:
+            complain(command, "ended before all was played: there is no digest")
+            return 1
+        if found:
+            print(found, flush=True)
+        return 0

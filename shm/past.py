@@ -1,0 +1,162 @@
+"""The book as it was, out of the journal.
+
+    with Past(Path("~/.local/share/shardbook/journal").expanduser()) as past:
+        print(past.book_at("MNQ", datetime(2026, 3, 2, 14, 30)))
+
+Who runs the records of a journal once more is a worker's business, and so a process of its own: `python -m
+workers.travel`. It is started at the first question and ends with whoever asked. A question is a REQUEST on its
+standard input, an answer on its standard output is ANSWER and a body: what FOUND says, or a sentence.
+"""
+
+import os
+import struct
+import sys
+from datetime import datetime
+from enum import IntEnum
+from pathlib import Path
+from types import TracebackType
+from typing import IO, TYPE_CHECKING, Final, Literal
+
+from . import book as books
+from .errors import JournalDamaged, LayoutError, NotRecorded, ShardbookError
+from .layout import LEVEL, STATE
+from .moments import nanoseconds
+from .page import integer_fields
+from .values import Book
+from .verdict import judge
+
+if TYPE_CHECKING:
+    import subprocess
+
+MAX_LAG_NS: Final = 1_000_000_000  # as in symbol files that say nothing else
+
+REQUEST: Final = struct.Struct("<32sqq")  # symbol, nanoseconds since 1970, By
+ANSWER: Final = struct.Struct("<qq")  # Answer, bytes of the body
+FOUND: Final = struct.Struct("<qq")  # receive time of day, count of bids; then STATE, bids and asks, best last
+
+
+class By(IntEnum):
+    """Which stamp of a record is meant."""
+
+    RECEIVE = 0
+    VENUE = 1
+
+
+class Answer(IntEnum):
+    FOUND = 0
+    NOT_RECORDED = 1
+    DAMAGED = 2
+    FOREIGN = 3
+    UNREADABLE = 4
+
+
+_ERRORS: Final[dict[int, type[ShardbookError]]] = {
+    Answer.NOT_RECORDED: NotRecorded,
+    Answer.DAMAGED: JournalDamaged,
+    Answer.FOREIGN: LayoutError,
+    Answer.UNREADABLE: NotRecorded,
+}
+_TOP: Final = Path(__file__).resolve().parent.parent
+_STATE: Final = integer_fields(STATE, *books.STATE_FIELDS)
+_JUDGED: Final = integer_fields(STATE, "state", "reason")
+
+
+class Past:
+    """A folder of journal files. It belongs to one thread."""
+
+    def __init__(self, folder: Path) -> None:
+        """Nothing is looked at before the first question."""
+        self.folder = folder
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> "Past":
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def book_at(
+        self,
+        symbol: str,
+        time: datetime | int,
+        *,
+        by: Literal["receive", "venue"] = "receive",
+        max_lag_ns: int = MAX_LAG_NS,
+    ) -> Book:
+        """All levels after the last record that was received at or before `time`, a datetime (without a zone: UTC) or
+        nanoseconds since 1970. By "venue": after the last one with which the book's `venue_ns` was at or before it.
+
+        `state` and `reason` are as a reader would have seen them then; by receive time a book is stale too when its
+        last record was older than `max_lag_ns`. `recv_ns` is of the machine's uptime then, `published` 0.
+
+        Raises NotRecorded if there is no such record, JournalDamaged if it may lie in a damaged file, LayoutError for
+        what is no journal, ValueError for another `by` or a symbol that can be none. What is written at this moment
+        may not be there yet: the recorder gathers for a tenth of a second.
+        """
+        if by not in ("receive", "venue"):
+            raise ValueError(f'{by!r} is no stamp of a record: "receive" and "venue" are')
+        name = symbol.encode()
+        if not 0 < len(name) <= 32:
+            raise ValueError(f"{symbol!r} is no symbol: one has 1 to 32 characters")
+        time_ns = nanoseconds(time)
+        body = self._ask(REQUEST.pack(name, time_ns, By[by.upper()]))
+        wall_ns, n_bids = FOUND.unpack_from(body)
+        at = FOUND.size
+        row = body[at : at + STATE.itemsize]
+        at += STATE.itemsize
+        middle = at + n_bids * LEVEL.itemsize
+        bids, asks = (books.best_first(side) for side in (body[at:middle], body[middle:]))
+        state, reason = _JUDGED.unpack(row)
+        verdict = judge(1, state, reason, time_ns - wall_ns if by == "receive" else 0, max_lag_ns)
+        return books.build(symbol, bids, asks, _STATE.unpack(row), verdict, 0)
+
+    def close(self) -> None:
+        """End the process. The next question starts another."""
+        process, self._process = self._process, None
+        if process is not None:
+            process.kill()
+            with process:  # closes both ends, and waits
+                pass
+
+    def _ask(self, request: bytes) -> bytes:
+        process = self._process or self._start()
+        assert process.stdin is not None
+        assert process.stdout is not None
+        try:
+            process.stdin.write(request)
+            process.stdin.flush()
+            kind, size = ANSWER.unpack(_exactly(process.stdout, ANSWER.size))
+            body = _exactly(process.stdout, size)
+        except (EOFError, BrokenPipeError):
+            status = process.wait()
+            self.close()
+            raise NotRecorded(f"the process that looks into the journal ended with status {status}") from None
+        except BaseException:
+            self.close()  # an answer that nobody took would be taken for that to the next question
+            raise
+        if kind == Answer.FOUND:
+            return body
+        raise _ERRORS[kind](body.decode())
+
+    def _start(self) -> "subprocess.Popen[bytes]":
+        """From where this file lies, and not from whatever folder the reader works in."""
+        import subprocess  # here, because it would be a good part of the time that `import shm` takes
+
+        path = os.pathsep.join(filter(None, (str(_TOP), os.environ.get("PYTHONPATH"))))
+        self._process = subprocess.Popen(
+            [sys.executable, "-P", "-m", "workers.travel", str(self.folder)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": path},
+        )
+        return self._process
+
+
+def _exactly(stream: IO[bytes], size: int) -> bytes:
+    """Raises EOFError if the other end is gone before."""
+    data = stream.read(size)
+    if len(data) != size:
+        raise EOFError
+    return data

@@ -1,0 +1,33 @@
+"""A journal's bytes from the disk and from memory are the same."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from shm.errors import LayoutError
+from shm.journal_bytes import InMemory, OnDisk, Source
+
+
+def test_both_read_what_there_is(tmp_path: Path) -> None:
+    path = tmp_path / "any"
+    path.write_bytes(b"0123456789")
+    sources: tuple[Source, ...] = (OnDisk(path), InMemory(b"0123456789"), InMemory(bytearray(b"0123456789")))
+    for source in sources:
+        assert source.size == 10
+        read = [source.read(size, offset) for size, offset in ((4, 0), (4, 8), (4, 10), (4, 99), (0, 3))]
+        assert read == [b"0123", b"89", b"", b"", b""]
+        source.close()
+        source.close()
+
+
+def test_only_a_regular_file_is_opened(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    for path in (tmp_path, tmp_path / "pipe"):
+        with pytest.raises(LayoutError, match="not a regular file"):
+            OnDisk(path)
+    (tmp_path / "link").symlink_to(tmp_path / "pipe")
+    with pytest.raises(OSError, match="symbolic"):
+        OnDisk(tmp_path / "link")
+    with pytest.raises(FileNotFoundError):
+        OnDisk(tmp_path / "none")

@@ -1,0 +1,100 @@
+"""The past as a reader asks for it: the process that answers, and what becomes of the question without it."""
+
+import os
+import signal
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from shm import LayoutError, Market, NotRecorded, Past
+from shm.journal_entries import Lane
+from shm.layout import State
+from shm.stretches import Stream
+from tests import made_past
+from tests.made_journal import BEGIN
+from tests.made_past import of_lane, pieces, slow_replay
+from tests.waiting import wait_for
+
+START = datetime(2026, 3, 2, tzinfo=UTC)
+
+
+@pytest.fixture
+def seen(tmp_path: Path) -> list[made_past.Past]:
+    made = pieces(np.random.default_rng(3), 120, Stream(7, 1), BEGIN.wall_ns)
+    made_past.record(tmp_path / "journal", 7, of_lane(Lane(0, "MNQ", 7, 1, 1 << 20), made))
+    return slow_replay(made)
+
+
+@pytest.fixture
+def past(tmp_path: Path) -> Iterator[Past]:
+    with Past(tmp_path / "journal") as past:
+        yield past
+
+
+def test_a_book_of_the_past_has_all_that_a_book_has(past: Past, seen: list[made_past.Past]) -> None:
+    one = [each for each in seen if each.state["state"] == State.LIVE][-1]
+    found = past.book_at("MNQ", one.wall_ns)
+    assert (found.symbol, found.state, found.reason) == ("MNQ", "live", "")
+    assert (found.sequence, found.venue_ns) == (one.state["sequence"], one.venue_ns)
+    assert found.bid_ticks[::-1].tobytes() == one.sides[0]
+    assert found.ask_ticks[::-1].tobytes() == one.sides[1]
+    assert found.best_bid == found.bid_ticks["price"][0] * 0.25
+    assert found.bids_complete
+    assert past.book_at("MNQ", one.venue_ns, by="venue").venue_ns == one.venue_ns
+
+
+def test_what_was_silent_for_long_is_stale_by_receive_time(past: Past, seen: list[made_past.Past]) -> None:
+    late = past.book_at("MNQ", START + timedelta(hours=1))
+    assert late.state == "stale"
+    assert "nothing heard" in late.reason
+    assert "nothing heard" not in past.book_at("MNQ", START + timedelta(hours=1), max_lag_ns=10**13).reason
+    assert past.book_at("MNQ", 2**62, by="venue").sequence == late.sequence == seen[-1].state["sequence"]
+
+
+def test_a_question_without_an_answer_is_refused_and_the_next_is_answered(
+    tmp_path: Path, past: Past, seen: list[made_past.Past]
+) -> None:
+    with pytest.raises(NotRecorded, match="no record of MNQ at or before"):
+        past.book_at("MNQ", BEGIN.wall_ns - 1)
+    with pytest.raises(NotRecorded, match="no record of GC"):
+        past.book_at("GC", 2**62)
+    with pytest.raises(ValueError, match="no stamp of a record"):
+        past.book_at("MNQ", 2**62, by="exchange")  # type: ignore[arg-type]
+    with pytest.raises(ValueError, match="1 to 32"):
+        past.book_at("M" * 33, 2**62)
+    foreign = tmp_path / "journal" / "000000000009-00000000.sbj"
+    foreign.write_bytes(b"not one of ours, but with the name of one")
+    with pytest.raises(LayoutError, match="no journal"):
+        past.book_at("MNQ", 2**62)
+    foreign.unlink()
+    assert past.book_at("MNQ", 2**62).sequence == seen[-1].state["sequence"]
+
+
+def test_its_process_ends_with_it_and_may_be_killed(past: Past, seen: list[made_past.Past]) -> None:
+    past.book_at("MNQ", 2**62)
+    assert past._process is not None
+    os.kill(past._process.pid, signal.SIGKILL)
+    with pytest.raises(NotRecorded, match="ended with status -9"):
+        past.book_at("MNQ", 2**62)
+    assert past.book_at("MNQ", 2**62).sequence == seen[-1].state["sequence"]
+    pid = past._process.pid
+    past.close()
+    wait_for(lambda: not Path(f"/proc/{pid}").exists(), 10, "the end of the process that looked into the journal")
+
+
+def test_a_market_asks_for_its_own_journal(
+    market: Market, tmp_path: Path, seen: list[made_past.Past], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / market._presence.registry.data_folder).symlink_to(tmp_path)
+    mnq = market["MNQ"]
+    assert mnq.book_at(2**62).sequence == seen[-1].state["sequence"]
+    with pytest.raises(NotRecorded):
+        market["MES"].book_at(2**62)
+    assert mnq._journal() is market["MES"]._journal()
+    market.close()
+    with pytest.raises(ValueError, match="closed"):
+        mnq.book_at(2**62)

@@ -1,0 +1,1 @@
+"""What a journal holds of an instrument, for other programs: run once more, and looked at after each record."""

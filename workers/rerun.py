@@ -1,0 +1,175 @@
+"""Recorded ring bytes run through the worker's kernels once more, in private memory: for the past, and for exports.
+
+Nothing here is shared and nobody waits. The records of one instrument go through a ring of this process, and after
+each call the working copy is what its worker's was once that had applied them. It begins as a worker does, by
+`recover`: from a checkpoint, or from nothing.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+import numpy as np
+
+from shm import layout
+from shm.compiled import kernel
+from shm.errors import LayoutError
+from shm.layout import Reason, Record, Rows, Words
+from shm.refill import FOREIGN, refill, words_of
+from shm.ring import RingWriter
+
+from . import pump
+from .job import Task
+from .private import Private, private_ring
+from .pump import Memory
+from .worker import Worker, map_memory
+
+RING_BYTES: Final = (
+    8 << 20
+)  # a message of half of it fits, and the journal's are of rings that are no larger by default
+_NOWHERE: Final = Path("/nonexistent")
+_FIRST_SLOT: Final = 0
+_TRACED: Final = 1 << 12
+_MORE: Final = pump.MORE
+
+
+@kernel
+def _trace(m: Memory, stamps: Words) -> tuple[int, int]:
+    """Apply record after record, a row of stamps for each; what `pump` said last, and how many there were."""
+    for n in range(len(stamps)):
+        code = pump.pump(m)
+        if code != _MORE:
+            return code, n
+        stamps[n, 0] = m.state[0].wall_ns
+        stamps[n, 1] = m.state[0].venue_ns
+    return _MORE, len(stamps)
+
+
+class Rerun:
+    """One instrument, from the state of `checkpoint` on; its records may not be older than that, or are passed over."""
+
+    def __init__(
+        self, levels: int = 64, max_depth: int = 2048, *, checkpoint: "Checkpoint | None" = None, batch: int = 256
+    ) -> None:
+        """`levels` that a cell shows of each side, `max_depth` that are kept, as in the symbol file of its worker."""
+        ring, book = private_ring(RING_BYTES), Private(layout.book_regions(levels, max_depth))
+        self._words: Words = ring.array("words")
+        self._ring = RingWriter(self._words, 1)
+        if checkpoint is not None:
+            checkpoint.put(book)
+            self._words[layout.NEXT_SEQUENCE] = checkpoint.sequence + 1
+        memory = map_memory(ring, book, Private(layout.changed_regions()))
+        self._worker = Worker(memory, Task("", batch, 1_000_000, 0, ()), _NOWHERE, replay=True)
+
+    @property
+    def memory(self) -> Memory:
+        """Its state, levels (best last), and rows of tape, quotes and events."""
+        return self._worker.memory
+
+    def take(self, recorded: Words) -> None:
+        """Apply whole records, as `shm.refill.words_of` makes them. Raises LayoutError for bytes that are none; what
+        came before them has been applied."""
+        for _ in self._turns(recorded):
+            pass
+
+    def trace(self, recorded: Words, most: int | None = None) -> Words:
+        """Apply records one by one, and after `most` of them no more: int64[records, 2], after each of them the
+        receive time of day and the venue's stamp of the book. Raises as `take` does; of no use after `most`."""
+        left = len(recorded) if most is None else most  # a record is longer than a word
+        parts = [np.zeros((0, 2), np.int64)]
+        with self._one_by_one():
+            for _ in self._refills(recorded):
+                code = _MORE
+                while code != pump.IDLE and left > 0:
+                    stamps = np.zeros((min(left, _TRACED), 2), np.int64)
+                    code, count = _trace(self.memory, stamps)
+                    if code not in (pump.IDLE, _MORE):
+                        self._worker.handle(code)
+                        stamps[count] = self.memory.state["wall_ns"][0], self.memory.state["venue_ns"][0]
+                        count += 1
+                    parts.append(stamps[:count])
+                    left -= count
+                if left == 0:
+                    break
+        return np.concatenate(parts)
+
+    def lose(self) -> Words:
+        """Apply what stands for records that are missing: a gap, behind the last record by a nanosecond. As `trace`."""
+        state = self.memory.state[0]
+        gap = np.zeros(1, layout.GAP)
+        gap["reason"], gap["dropped"] = int(Reason.DROPPED), state["dropped"]
+        head = np.zeros(layout.RECORD_BYTES // 8, np.int64)
+        head[:4] = gap.nbytes | int(Record.GAP) << 32, state["sequence"] + 1, state["recv_ns"] + 1, state["wall_ns"] + 1
+        return self.trace(words_of(head.tobytes() + gap.tobytes() + bytes(8)))
+
+    @property
+    def is_between_messages(self) -> bool:
+        """False after some chunks of a message: a checkpoint has nothing of them."""
+        return bool(self.memory.notes[pump.POSITION] == self.memory.state["position"][0])
+
+    def step(self, recorded: Words) -> Iterator[Memory]:
+        """Apply one record after the other, and show the memory after each. Raises as `take` does."""
+        with self._one_by_one():
+            for _ in self._turns(recorded):
+                yield self.memory
+
+    @contextmanager
+    def _one_by_one(self) -> Iterator[None]:
+        before = self.memory.notes[pump.BATCH_MAX_FRAMES]
+        self.memory.notes[pump.BATCH_MAX_FRAMES] = 1
+        try:
+            yield
+        finally:
+            self.memory.notes[pump.BATCH_MAX_FRAMES] = before
+
+    def checkpoint(self) -> "Checkpoint":
+        """What the next record's result depends on, but bars."""
+        memory = self.memory
+        deepest = max(int(memory.state["n_bids"][0]), int(memory.state["n_asks"][0]))
+        return Checkpoint(memory.state.copy(), memory.levels[:, :deepest].copy())
+
+    def _turns(self, recorded: Words) -> Iterator[None]:
+        for _ in self._refills(recorded):
+            while (code := pump.pump(self.memory)) != pump.IDLE:
+                self._worker.handle(code)
+                yield
+
+    def _refills(self, recorded: Words) -> Iterator[None]:
+        """The ring filled as often as it takes; who asks empties it each time."""
+        at = 0
+        while at < len(recorded):
+            at = refill(self._words, recorded, at, len(recorded))
+            self._ring.publish()
+            yield
+            pump.checkpoint(self.memory)
+            if at == FOREIGN:
+                raise LayoutError("the recorded bytes are no records of a ring: the journal is damaged or foreign")
+
+
+class Checkpoint:
+    """The whole working copy of one book after one record."""
+
+    def __init__(self, state: Rows, levels: Rows) -> None:
+        """`state`: STATE[1]; `levels`: LEVEL[2, as many as there are or more], best last."""
+        self.state = state
+        self.levels = levels
+
+    @property
+    def sequence(self) -> int:
+        """Of the last record that is in it."""
+        return int(self.state["sequence"][0])
+
+    @property
+    def sides(self) -> tuple[Rows, Rows]:
+        """The levels of both sides, best last."""
+        return self.levels[0, : int(self.state["n_bids"][0])], self.levels[1, : int(self.state["n_asks"][0])]
+
+    def put(self, book: Private) -> None:
+        """Make it the newest slot of a book whose ring is empty."""
+        slots, levels = book.array("slots"), book.array("slot_levels")
+        slots["begin"][_FIRST_SLOT] = slots["end"][_FIRST_SLOT] = 1
+        slots["state"][_FIRST_SLOT] = self.state[0]
+        slots["state"]["position"][_FIRST_SLOT] = 0
+        for side, rows in enumerate(self.sides):
+            levels[_FIRST_SLOT, side, : len(rows)] = rows
