@@ -1,16 +1,21 @@
 """The I/O process, the fork server, the supervisor killed: what is stale says so, what is left ends, readers go on."""
 
 import os
+import random
 import signal
 import threading
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from shm import Market, ShardbookError
+from shm.journal import JournalFile, journal_files
 from tests.conftest import processes_of
 from tests.system.running import running, wait_live
 from tests.waiting import wait_for
+
+SUPERVISOR_KILLS = int(os.environ.get("SHARDBOOK_SUPERVISOR_KILLS", "5"))
 
 
 def test_engine_killed_books_are_stale_and_its_successor_goes_on(left_nothing: Path, engine_name: str) -> None:
@@ -89,6 +94,35 @@ def test_supervisor_killed_all_ends_and_a_reader_sees_the_next_engine(left_nothi
         with pytest.raises(ShardbookError):
             market["MNQ"].book()
         market.close()
+
+
+@pytest.mark.timeout(300)
+def test_supervisors_killed_again_and_again_leave_no_orphan_and_a_whole_journal(
+    left_nothing: Path, engine_name: str, tmp_path: Path, seed: int
+) -> None:
+    rng, generations = random.Random(seed), set()
+    for _ in range(SUPERVISOR_KILLS):
+        with running(engine_name, "--rate", "6000", data=tmp_path) as engine, engine.attach() as market:
+            wait_live(market)
+            generations.add(engine.registry.generation)
+            wanted = market["MNQ"].status().applied + rng.randrange(1, 2000)
+            wait_for(partial(_has_applied, market, wanted), 20, "more records")
+            os.kill(engine.registry.supervisor_pid, signal.SIGKILL)
+            engine.wait()
+            wait_for(lambda: not processes_of(left_nothing), 5, "no orphan")
+    assert len(generations) == SUPERVISOR_KILLS
+    recorded = set()
+    for path in journal_files(tmp_path / "journal"):
+        with JournalFile(path) as file:
+            assert list(file.verify()) == []
+            assert file.blocks
+            assert file.name is not None
+            recorded.add(file.name.generation)
+    assert recorded == generations
+
+
+def _has_applied(market: Market, wanted: int) -> bool:
+    return market["MNQ"].status().applied >= wanted
 
 
 def _read_first_trade(market: Market, seen: list[int]) -> None:
