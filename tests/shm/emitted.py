@@ -16,6 +16,10 @@ _PATTERNS = (
     ("add", re.compile(r"= atomicrmw add .* (\w+), align")),
 )
 
+# A publication, loads of `head` left out: the commit slot, `tail`, the fence, `parked`, and the sleeper's word. Where
+# the ring is recorded, the recorder's ring is published behind it in the same order.
+PUBLICATION = ["store release", "store release", "fence seq_cst", "load monotonic", "store release"]
+
 
 def compile_anew(function: Callable[..., Any], *types: Any) -> Any:
     """`function`, a kernel too, compiled for these numba types outside the cache: cached code cannot be inspected."""
