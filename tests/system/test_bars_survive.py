@@ -7,7 +7,8 @@ from functools import partial
 from pathlib import Path
 
 from shm import Market
-from shm.bars import Bars
+from shm.bars import FILE_NAME, Bars, HotBars
+from shm.timeframe import parse
 from tests.system.running import Running, running, wait_live
 from tests.waiting import wait_for
 
@@ -23,9 +24,10 @@ def _is_replaced(engine: Running, pid: int) -> bool:
     return engine.worker_pid("MNQ") not in (0, pid)
 
 
-def _trades(bars: Bars) -> int:
-    """Of all bars, closed and forming."""
-    return int(bars.last(ALL)["trades"].sum() + bars.forming()["trades"].sum())
+def _trades(hot: HotBars, name: str) -> int:
+    """Of all bars that the worker made, closed and forming; of those that were repaired the venue tells no trades."""
+    t = hot.timeframes.index(parse(name))
+    return int(hot.newest(t, ALL)["trades"].sum() + hot.slot(t).bars["trades"].sum())
 
 
 def test_bars_of_a_killed_worker_have_every_trade_once(
@@ -47,7 +49,8 @@ def test_bars_of_a_killed_worker_have_every_trade_once(
         summary = engine.stop()
     assert engine.status == 0, engine.errors
     (row,) = (row for row in summary["instruments"] if row["symbol"] == "MNQ")
+    hot = HotBars(tmp_path / "bars" / "MNQ" / FILE_NAME, "MNQ")
     for name in ("1s", "1m", "5m", "1h"):
-        assert _trades(Bars(tmp_path, "MNQ", name)) == row["trades"], name
-    days = Bars(tmp_path, "MNQ", "1d")
-    assert _trades(days) + days.unplaced == row["trades"]  # the trading hours came while it ran
+        assert _trades(hot, name) == row["trades"], name
+    unplaced = Bars(tmp_path, "MNQ", "1d").unplaced
+    assert _trades(hot, "1d") + unplaced == row["trades"]  # the trading hours came while it ran
