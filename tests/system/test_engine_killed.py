@@ -11,6 +11,7 @@ import pytest
 
 from shm import Market, ShardbookError
 from shm.journal import JournalFile, journal_files
+from shm.life import is_held
 from tests.conftest import processes_of
 from tests.system.running import running, wait_live
 from tests.waiting import wait_for
@@ -104,12 +105,17 @@ def test_supervisors_killed_again_and_again_leave_no_orphan_and_a_whole_journal(
     for _ in range(SUPERVISOR_KILLS):
         with running(engine_name, "--rate", "6000", data=tmp_path) as engine, engine.attach() as market:
             wait_live(market)
+            recorder = engine.folder / "recorder.lock"
+            wait_for(partial(is_held, recorder), 20, "the recorder, which starts when all else is up")
             generations.add(engine.registry.generation)
             wanted = market["MNQ"].status().applied + rng.randrange(1, 2000)
             wait_for(partial(_has_applied, market, wanted), 20, "more records")
             os.kill(engine.registry.supervisor_pid, signal.SIGKILL)
             engine.wait()
             wait_for(lambda: not processes_of(left_nothing), 5, "no orphan")
+    with running(engine_name, "--rate", "6000", data=tmp_path) as engine, engine.attach() as market:
+        wait_live(market)
+        engine.stop()  # what was left of the others went with its start, and what is its own goes now
     assert len(generations) == SUPERVISOR_KILLS
     recorded = set()
     for path in journal_files(tmp_path / "journal"):
@@ -118,7 +124,7 @@ def test_supervisors_killed_again_and_again_leave_no_orphan_and_a_whole_journal(
             assert file.blocks
             assert file.name is not None
             recorded.add(file.name.generation)
-    assert recorded == generations
+    assert recorded >= generations
 
 
 def _has_applied(market: Market, wanted: int) -> bool:

@@ -9,6 +9,8 @@ from pathlib import Path
 import pytest
 
 from shm import Market, Status
+from shm.life import is_held
+from shm.registry import generation_folder
 from tests.conftest import processes_of
 from tests.system.running import TOP, Running, is_exact, running, wait_live
 from tests.waiting import wait_for
@@ -34,6 +36,7 @@ with attach(sys.argv[1]) as market:
 def test_readers_come_go_and_are_killed(left_nothing: Path, engine_name: str, seed: int) -> None:
     with running(engine_name, "--rate", "20000") as engine, engine.attach() as market:
         wait_live(market)
+        _wait_for_who_works_beside(engine, market)
         before, files, opened = _statuses(market), _listing(engine.folder), _opened(engine, market)
         for wave in range(WAVES):
             result = _crowd(engine_name, READERS // WAVES, seed + wave)
@@ -61,6 +64,7 @@ def test_readers_come_go_and_are_killed(left_nothing: Path, engine_name: str, se
 def test_ten_lines_in_a_second_process_leave_no_trace(left_nothing: Path, engine_name: str, tmp_path: Path) -> None:
     with running(engine_name, "--rate", "6000") as engine, engine.attach() as market:
         wait_live(market)
+        _wait_for_who_works_beside(engine, market)
         files, opened, processes = _listing(engine.folder), _opened(engine, market), processes_of(left_nothing)
         home = tmp_path / "home"
         home.mkdir()
@@ -103,6 +107,14 @@ def _crowd(name: str, count: int, seed: int) -> dict[str, int]:
 
 def _statuses(market: Market) -> dict[str, Status]:
     return {symbol: market[symbol].status() for symbol in market.symbols}
+
+
+def _wait_for_who_works_beside(engine: Running, market: Market) -> None:
+    """Keeper, recorder and historian start when all else is up, take their locks, and the hours are written."""
+    wait_for(lambda: engine.registry.keeper_pid and engine.registry.historian_pid, 30, "all processes")
+    wait_for(lambda: is_held(engine.folder / "keeper.lock") and is_held(engine.folder / "recorder.lock"), 30, "locks")
+    here = generation_folder(engine.folder, engine.registry.generation)
+    wait_for(lambda: all((here / f"{symbol}.sessions").exists() for symbol in market.symbols), 30, "trading hours")
 
 
 def _listing(folder: Path) -> dict[str, tuple[int, int]]:
