@@ -349,7 +349,8 @@ class Supervisor:
     def _on_answers(self) -> None:
         assert self._server is not None
         for answer in self._server.answers():
-            self._server_packets += 1
+            # That it compiles is no progress yet: a first sign may take minutes, and it is ready for no work before it.
+            self._server_packets += not isinstance(answer, Compiling)
             match answer:
                 case Compiling():
                     if self._compile_seconds is None:
