@@ -1,11 +1,12 @@
 """The first moments of a command, before anything is imported that takes time or needs a certain machine."""
 
+import argparse
 import io
 import os
 import platform
 import signal
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 
 
@@ -42,3 +43,20 @@ def refusal() -> str:
     except ImportError as error:  # `shm` refuses too, and before it imports anything else
         return str(error)
     return platform_check.refusal(platform.system(), platform.machine(), sys.version_info[:2]) or ""
+
+
+def begin(
+    argv: Sequence[str] | None,
+    command: str,
+    parser: Callable[[str], argparse.ArgumentParser],
+    load: Callable[[], Callable[[argparse.Namespace, str], int]],
+) -> int:
+    """A command by the name that was typed: its options, then what `load` imports for them. The exit status; 1 where
+    shardbook cannot run."""
+    with early(command):
+        options = parser(command).parse_args(argv)
+        if sentence := refusal():
+            complain(command, sentence)
+            return 1
+        do = load()
+    return do(options, command)

@@ -2,11 +2,11 @@
 
 import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from .arguments import Arguments
-from .entry import complain, early, refusal
+from .entry import begin
 
 SCRIPT = "scripts/history"
 MAX_DAYS = 36_500
@@ -57,15 +57,15 @@ def parser(command: str) -> Arguments:
     return made
 
 
+def _load() -> Callable[[argparse.Namespace, str], int]:
+    from .history.download import download
+
+    return download
+
+
 def main(argv: Sequence[str] | None = None, command: str = SCRIPT) -> int:
     """The command, by the name that was typed. Status 0, 1 for a failure, 2 for wrong use."""
-    with early(command):
-        options = parser(command).parse_args(argv)
-        if sentence := refusal():
-            complain(command, sentence)
-            return 1
-        from .history.download import download
-    return download(options, command)
+    return begin(argv, command, parser, _load)
 
 
 if __name__ == "__main__":

@@ -1,12 +1,13 @@
 """`replay`: a journal played through workers, rings and readers as it came in. The command line; the rest is in
 replaying.py."""
 
+import argparse
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from .arguments import Arguments, list_of_symbols, number_reader, utc_time
-from .entry import complain, early, refusal
+from .entry import begin
 
 SCRIPT = "scripts/replay"
 MAX_SPEED = 1e6
@@ -61,15 +62,15 @@ def parser(command: str) -> Arguments:
     return made
 
 
+def _load() -> Callable[[argparse.Namespace, str], int]:
+    from .replaying import replay
+
+    return replay
+
+
 def main(argv: Sequence[str] | None = None, command: str = SCRIPT) -> int:
     """The command, by the name that was typed. Status 0, 1 for a failure, 2 for wrong use."""
-    with early(command):
-        options = parser(command).parse_args(argv)
-        if sentence := refusal():
-            complain(command, sentence)
-            return 1
-        from .replaying import replay
-    return replay(options, command)
+    return begin(argv, command, parser, _load)
 
 
 if __name__ == "__main__":
