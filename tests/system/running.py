@@ -126,6 +126,17 @@ def wait_live(market: Market, limit_s: float = START_LIMIT_S) -> None:
     wait_for(lambda: all_live(market), limit_s, f"every book is live: {states(market)}")
 
 
+def wait_beside(engine: Running) -> Registry:
+    """Wait until the processes are there that start only when all is up; the registry that lists them."""
+
+    def there() -> bool:
+        now = engine.registry
+        return bool(now.keeper_pid and now.recorder_pid and now.historian_pid)
+
+    wait_for(there, START_LIMIT_S, "a keeper, a recorder and a historian")
+    return engine.registry
+
+
 def states(market: Market) -> dict[str, str]:
     shown = {symbol: market[symbol].status() for symbol in market.symbols}
     return {symbol: f"{status.state} {status.reason}" for symbol, status in shown.items()}

@@ -12,7 +12,7 @@ from shm import Market, Status
 from shm.life import is_held
 from shm.registry import generation_folder
 from tests.conftest import processes_of
-from tests.system.running import TOP, Running, is_exact, running, wait_live
+from tests.system.running import TOP, Running, is_exact, running, wait_beside, wait_live
 from tests.waiting import wait_for
 
 READERS = int(os.environ.get("SHARDBOOK_READERS", "40"))
@@ -111,7 +111,7 @@ def _statuses(market: Market) -> dict[str, Status]:
 
 def _wait_for_who_works_beside(engine: Running, market: Market) -> None:
     """Keeper, recorder and historian start when all else is up, take their locks, and the hours are written."""
-    wait_for(lambda: engine.registry.keeper_pid and engine.registry.historian_pid, 30, "all processes")
+    wait_beside(engine)
     wait_for(lambda: is_held(engine.folder / "keeper.lock") and is_held(engine.folder / "recorder.lock"), 30, "locks")
     here = generation_folder(engine.folder, engine.registry.generation)
     wait_for(lambda: all((here / f"{symbol}.sessions").exists() for symbol in market.symbols), 30, "trading hours")

@@ -17,7 +17,7 @@ from shm.layout import HEADER, Kind
 from shm.registry import engine_folder, generation_folder
 from shm.segment import attach as attach_segment
 from tests.conftest import processes_of
-from tests.system.running import TOP, running, wait_live, without_compiling
+from tests.system.running import TOP, running, wait_beside, wait_live, without_compiling
 from tests.waiting import wait_for
 
 LIMIT_S = 90.0
@@ -207,7 +207,7 @@ def test_full_shared_memory(left_nothing: Path, engine_name: str, tmp_path: Path
 def test_second_engine_of_a_name(left_nothing: Path, engine_name: str, tmp_path: Path) -> None:
     with running(engine_name, "--symbols", "MNQ") as engine, engine.attach() as market:
         wait_live(market)
-        before = engine.registry
+        before = wait_beside(engine)
         status, said = launch("--json", "--name", engine_name, "--symbols", "MNQ", "--data", str(tmp_path))
         assert (status, is_one_sentence(said)) == (1, True), said
         assert f"{engine_name!r} runs already" in said

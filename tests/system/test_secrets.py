@@ -24,7 +24,7 @@ from aiohttp import web
 from engine.simulator_control import ask
 from tests.conftest import processes_of
 from tests.engine.feeds.fake_venue import API_KEY, FakeVenue, token
-from tests.system.running import TOP, Running, running, wait_live
+from tests.system.running import TOP, Running, running, wait_beside, wait_live
 from tests.system.searching import command_of, environ_of, files_with, memory_holds
 from tests.waiting import wait_for
 
@@ -103,7 +103,7 @@ def test_key_is_in_three_environments_and_nowhere_else(
         engine.attach() as market,
     ):
         wait_live(market)
-        wait_for(lambda: _are_beside(engine), 30, "the last to start")
+        wait_beside(engine)
         knows = {engine.process.pid, engine.registry.supervisor_pid, engine.registry.engine_pid}
         assert len(knows) == 3
         everyone = set(processes_of(left_nothing))
@@ -155,7 +155,7 @@ def test_token_is_in_the_engine_and_nowhere_else(
     ):
         _fail_in_every_way(venue, engine)
         wait_live(market)
-        wait_for(lambda: _are_beside(engine), 30, "the last to start")
+        wait_beside(engine)
         everyone, knows = set(processes_of(left_nothing)), {engine.registry.engine_pid}
         assert len(everyone) == 9
         assert fake.sockets, "served, so the token came over the socket"
@@ -218,12 +218,6 @@ def _fail_in_every_way(threaded: ThreadedVenue, engine: Running) -> None:
     since = fake.connections
     threaded.do(fake.send(b'{"type":7,"error":"goodbye ' + fake.token.encode() + b'"}\x1e'))
     wait_for(lambda: fake.connections > since, 30, "the engine has come back after a goodbye")
-
-
-def _are_beside(engine: Running) -> bool:
-    """Whether those that are started when all others are up are there."""
-    now = engine.registry
-    return all((now.keeper_pid, now.recorder_pid, now.historian_pid))
 
 
 def _check_command_lines(pids: set[int], secret: str) -> None:
