@@ -111,8 +111,7 @@ class Instrument:
     def _shelf(self, hot: Hot, t: int) -> Shelf:
         timeframe = hot.timeframes[t]
         store = self._store(hot, timeframe)
-        is_asked_for = timeframe.is_time and not timeframe.is_session
-        repairs = Repairs(self.settings, hot, t, store, self._disk) if is_asked_for else None
+        repairs = Repairs(self.settings, hot, t, store, self._disk) if timeframe.is_time else None
         return Shelf(hot, t, store, repairs, self._disk)
 
     def _rest(self, now_ns: int, why: str) -> None:

@@ -13,20 +13,18 @@ from shm.layout import Answered, Rows
 from shm.sealed import LIVE
 
 from ..config import SymbolSettings
-from ..history.stitching import on_trading_days, stitch
+from ..history.stitching import stitch
 from . import doubts
 from .disk import Disk, put, temporary
 from .doubts import FILE_NAME, MAX_FILE_BYTES, Doubts, Stretch, Stretches
 from .hot import Hot
 from .rows import in_units_of
+from .sources import source_of
 from .store import Store
-from .timetable import sessions_between
-from .wishes import MAX_BARS, Answer, Wish
+from .wishes import Answer, Wish
 
 AGAIN_NS: Final = 300_000_000_000  # what is not settled yet is asked for again
 LATER_NS: Final = 60_000_000_000  # the venue could not be asked
-_SPARSEST: Final = 8  # an exchange is open for more than an eighth of the time
-_FORTNIGHT_NS: Final = 14 * 86_400_000_000_000
 
 _log = logging.getLogger(__name__)
 
@@ -40,7 +38,7 @@ class Taken(NamedTuple):
 
 
 class Repairs:
-    """Of timeframe `t` of a mapped file; one that the clock cuts, because others the venue is not asked for."""
+    """Of timeframe `t` of a mapped file; one of time, because for bars by count the venue is not asked."""
 
     def __init__(self, settings: SymbolSettings, hot: Hot, t: int, store: Store, disk: Disk) -> None:
         """Raises OSError."""
@@ -51,6 +49,7 @@ class Repairs:
         self._disk = disk
         self._path = store.folder / FILE_NAME
         self._timeframe = store.subject.timeframe
+        self._source = source_of(settings, self._timeframe)
         self._doubts = self._load()
         self._resting: dict[Stretch, int] = {}  # until when, by CLOCK_BOOTTIME
 
@@ -64,13 +63,14 @@ class Repairs:
             first_ns = self._first_ns(slot.end, slot.bars)
             if first_ns is None:
                 return slot.end
-            self._keep(Doubts(self._hot.first(self._t), past=doubts.joined([self._before(first_ns)])))
+            past = self._source.before(first_ns, self._settings.history_bars)
+            self._keep(Doubts(self._hot.first(self._t), past=doubts.joined([past])))
         known = self._known
         sealed_to = self._hot.sealed_to(self._t)
         if not sealed_to <= known.looked <= slot.end:
             self._doubts = known = self._after_sealed(sealed_to)
         if slot.end > known.looked:
-            seen = doubts.look(known, self._hot.rows(self._t, known.looked, slot.end), slot.end)
+            seen = self._look(known, self._hot.rows(self._t, known.looked, slot.end), slot.end)
             if seen[3:] == known[3:]:
                 self._doubts = seen  # only newer: after a kill the rows are looked at again
             else:
@@ -82,7 +82,7 @@ class Repairs:
         if self._doubts is not None:
             fresh = rows[rows["number"] >= self._doubts.looked]
             if len(fresh):
-                self._keep(doubts.look(self._doubts, fresh, int(fresh["number"][-1]) + 1))
+                self._keep(self._look(self._doubts, fresh, int(fresh["number"][-1]) + 1))
 
     def wanted(self, now_ns: int, *, past: bool) -> Wish | None:
         """What to ask for now, if there is something: of outages, or of the time before the first bar."""
@@ -90,8 +90,8 @@ class Repairs:
             return None
         self._resting = {stretch: until for stretch, until in self._resting.items() if until > now_ns}
         known: Stretches = self._doubts.past if past else self._doubts.open
-        stretch = doubts.newest(doubts.without(known, list(self._resting)), MAX_BARS * self._timeframe.length_ns)
-        return None if stretch is None else Wish(self._settings.symbol, self._timeframe, *stretch)
+        stretch = self._source.newest(doubts.without(known, list(self._resting)))
+        return None if stretch is None else Wish(self._settings.symbol, self._source.asked, *stretch)
 
     def take(self, answer: Answer, now_ns: int, wall_ns: int) -> Taken:
         """Put what came beside the bars that are there. Raises OSError, Overrun, LayoutError; then it is asked for
@@ -109,11 +109,12 @@ class Repairs:
             _log.error("%s: the venue's bars have another tick than ours; they are left out", self._settings.symbol)
             self._keep(doubts.told(self._known, stretch, stretch[1]))
             return Taken(0, 0, answer.refused + len(answer.rows))
-        sessions = sessions_between(self._settings, *stretch)
-        stitched = stitch(self._stored(stretch), on_trading_days(fetched, sessions))
+        settled = self._source.settled(stretch, answer.settled_ns)
+        is_past = any(start_ns <= stretch[0] < end_ns for start_ns, end_ns in self._known.past)
+        stitched = stitch(self._stored(stretch), self._source.bars(fetched, stretch, settled, past=is_past))
         self._store.add(frame(stitched.rows, self._store.subject.scale), wall_ns)
-        self._resting[stretch] = now_ns + AGAIN_NS
-        self._keep(doubts.told(self._known, stretch, answer.settled_ns))
+        self._resting[stretch] = now_ns + max(AGAIN_NS, settled.in_ns)
+        self._keep(doubts.told(self._known, stretch, settled.done_ns))
         return Taken(stitched.added, stitched.raised, answer.refused)
 
     @property
@@ -121,13 +122,17 @@ class Repairs:
         assert self._doubts is not None
         return self._doubts
 
+    def _look(self, known: Doubts, rows: Rows, end: int) -> Doubts:
+        seen = doubts.look(known, rows, end)
+        return seen._replace(open=self._source.whole(seen.open))
+
     def _after_sealed(self, sealed_to: int) -> Doubts:
         """What is known when the look goes on behind the newest sealed bar: a keeper before this one looked further
         than it wrote down, or rows that were looked at are lost, by a power cut or with the file that they were in."""
         newest_ns = max(
             (file.last_start_ns for file in self._store.listing().read if file.name.series == LIVE), default=0
         )
-        end_ns = newest_ns + self._timeframe.length_ns if newest_ns else 0
+        end_ns = self._source.end_ns(newest_ns) if newest_ns else 0
         return self._known._replace(looked=sealed_to, start_ns=newest_ns, end_ns=end_ns)
 
     def _first_ns(self, end: int, forming: Rows) -> int | None:
@@ -135,12 +140,6 @@ class Repairs:
         sealed = [file.first_start_ns for file in self._store.listing().read]
         hot = self._hot.rows(self._t, self._hot.first(self._t), end)["start_ns"].tolist()
         return min([*sealed, *hot, *forming["start_ns"].tolist()], default=None)
-
-    def _before(self, first_ns: int) -> Stretch:
-        """The time of so many bars before the first one as the settings wish for."""
-        open_ns = self._settings.history_bars * self._timeframe.length_ns
-        sessions = sessions_between(self._settings, first_ns - _SPARSEST * open_ns - _FORTNIGHT_NS, first_ns)
-        return doubts.before(sessions, first_ns, open_ns) if open_ns else (first_ns, first_ns)
 
     def _stored(self, stretch: Stretch) -> Rows:
         """The bars of that time that are there, hot or sealed, ours or the venue's."""

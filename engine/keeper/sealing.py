@@ -76,9 +76,10 @@ def file_bytes(bars: pl.DataFrame, name: Name, subject: Subject, wall_ns: int) -
 
 
 def _edges(starts: npt.NDArray[np.int64], name: Name, timeframe: Timeframe) -> list[int]:
-    """The rows at which batches begin, and the end: each BATCH_ROWS, and of the venue's bars at gaps in time."""
+    """The rows at which batches begin, and the end: each BATCH_ROWS, and of the venue's bars at gaps in time; days and
+    longer are too few for that."""
     edges = {*range(0, len(starts), BATCH_ROWS), len(starts)}
-    if name.series == FETCHED:
+    if name.series == FETCHED and not timeframe.is_session:
         left_out_ns = np.diff(starts) - timeframe.length_ns
         wide = np.flatnonzero(left_out_ns > GAP_BARS * timeframe.length_ns)
         edges.update((wide[np.argsort(left_out_ns[wide])[-MAX_GAPS:]] + 1).tolist())

@@ -2,6 +2,7 @@
 
 import errno
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -16,10 +17,12 @@ from engine.keeper.instrument import REST_NS
 from engine.keeper.keeper import Keeper
 from engine.keeper.repairs import AGAIN_NS, LATER_NS
 from engine.keeper.upkeep import TIDY_NS
+from engine.sessions import sessions_of
 from shm.bars_frame import Hot, scan
 from shm.layout import Answered, BarFlag, Rows
 from shm.sealed import FETCHED, listing
-from shm.timeframe import parse
+from shm.timeframe import Unit, parse
+from shm.trading_days import periods
 from tests import made_bars
 from tests.engine.keeper.running import Stage
 from tests.engine.keeper.writing import HotWriter
@@ -27,6 +30,7 @@ from tests.made_bars import BEGIN_NS, DAY_NS, QUARTERS, SECOND_NS, highest, seen
 
 MINUTE = parse("1m")
 MINUTE_NS = MINUTE.length_ns
+HOUR_NS = 60 * MINUTE_NS
 AT_NOON_NS = BEGIN_NS + DAY_NS // 2 + DAY_NS  # a Tuesday, while CME trades
 NOW_NS = AT_NOON_NS + DAY_NS
 MNQ = SymbolSettings("MNQ", timeframes=("1m",), history_bars=0)
@@ -262,12 +266,92 @@ def test_prices_in_another_tick_are_not_taken(tmp_path: Path) -> None:
     assert listing(made.folder, MINUTE).through_of(FETCHED) == 0
 
 
-def test_days_and_bars_by_count_are_not_asked_for(tmp_path: Path) -> None:
-    made = Turning(tmp_path, replace(MNQ, timeframes=("1m", "1d", "9tick"), history_bars=100))
-    for t in range(3):
+def test_bars_by_count_are_not_asked_for(tmp_path: Path) -> None:
+    made = Turning(tmp_path, replace(MNQ, timeframes=("1m", "9tick"), history_bars=100))
+    for t in range(2):
         made.writer.put(suspect(made_bars.plain(20, start_ns=AT_NOON_NS), 5, 9), t)
     made.turn()
     assert made.wish()["unit"] == 2
+
+
+@pytest.mark.parametrize("name", ["1d", "1w", "1mo"])
+def test_days_and_longer_are_made_of_the_venues_hours(tmp_path: Path, name: str) -> None:
+    """An engine that began within a bar: those before it come, and it is raised to what the venue's hours say once
+    they are settled; each is there once, and none is missing at the seam."""
+    timeframe = parse(name)
+    sessions = sessions_of("CME_Equity", date(2025, 1, 1), date(2026, 12, 31))
+    found = periods(sessions, timeframe.unit)
+    first = int(np.searchsorted(found["open_ns"], AT_NOON_NS, "right")) - 1
+    rows = made_bars.plain(2)
+    for ours, theirs in (("start_ns", "open_ns"), ("end_ns", "close_ns"), ("trading_day", "trading_day")):
+        rows[ours] = found[theirs][first : first + 2]
+    made = Turning(tmp_path, replace(MNQ, timeframes=(name,), history_bars=5))
+    hours = made_bars.plain((int(rows["end_ns"][1]) - made.wall_ns) // HOUR_NS + 9000, step_ns=HOUR_NS)
+    hours["start_ns"] += found["open_ns"][first - 6] - BEGIN_NS
+    hours["end_ns"] += found["open_ns"][first - 6] - BEGIN_NS
+
+    def answer(settled_ns: int) -> tuple[int, int]:
+        wish = made.wish()
+        assert (wish["unit"], wish["amount"]) == (3, 1)
+        window = int(wish["start_ns"]), int(wish["end_ns"])
+        its = hours[(hours["start_ns"] >= window[0]) & (hours["start_ns"] < window[1])]
+        made.stage.answer(wish["number"], Answered.DONE, told(its), settled_ns=settled_ns)
+        made.turn()
+        return window
+
+    made.writer.put(suspect(rows[:1].copy(), 0, 1))
+    made.turn()
+    over_ns = int(rows["end_ns"][0])
+    assert answer(over_ns - HOUR_NS)[0] == rows["start_ns"][0]
+    assert made.stage.count("added_rows") + made.stage.count("repaired_rows") == 0
+    assert answer(over_ns) == (found["open_ns"][first - 5], found["open_ns"][first])
+    made.turn(AGAIN_NS)
+    assert len(made.stage.wishes()) == 0, "it is not asked for before it can be told"
+    made.again()
+    made.writer.put(rows[1:])
+    made.turn(HOUR_NS)
+    assert answer(over_ns)[0] == rows["start_ns"][0]
+    bars = scan(made.writer.folder / timeframe.name, timeframe, hot=Hot(rows, QUARTERS)).collect()
+    its = found[first - 5 : first + 2]
+    assert bars["start"].to_physical().to_list() == its["open_ns"].tolist()
+    assert bars["end"].to_physical().to_list() == its["close_ns"].tolist()
+    assert bars["trading_day"].to_physical().to_list() == its["trading_day"].tolist()
+    assert bars["revision"].to_list() == [0] * 5 + [1, 0]
+    venues = int(BarFlag.COMPLETE | BarFlag.REPAIRED)
+    assert bars["flags"].to_list() == [venues] * 6 + [int(BarFlag.COMPLETE)]
+    for i, period in enumerate(found[first - 5 : first + 1]):
+        its = hours[(hours["start_ns"] >= period["open_ns"]) & (hours["start_ns"] < found["open_ns"][first - 4 + i])]
+        assert bars["volume"][i] == its["volume"].sum()
+        assert (bars["open"][i], bars["close"][i]) == (its["open"][0] / 4, its["close"][-1] / 4)
+    made.again()
+    made.turn(2 * AGAIN_NS)
+    assert len(made.stage.wishes()) == 0
+
+
+def test_days_that_an_outage_left_out_are_made_and_those_beside_it_stay(tmp_path: Path) -> None:
+    """Monday to Friday; the engine was gone from Tuesday to Thursday, so that of Wednesday there is nothing."""
+    found = periods(sessions_of("CME_Equity", date(2026, 3, 2), date(2026, 3, 6)), Unit.DAY)
+    rows = made_bars.plain(5)
+    for ours, theirs in (("start_ns", "open_ns"), ("end_ns", "close_ns"), ("trading_day", "trading_day")):
+        rows[ours] = found[theirs]
+    hours = made_bars.plain(5 * 24, start_ns=int(found["open_ns"][0]), step_ns=HOUR_NS)
+    rows = np.delete(suspect(rows, 1, 4), [2])
+    rows["number"] = np.arange(4)
+    made = Turning(tmp_path, replace(MNQ, timeframes=("1d",)))
+    made.writer.put(rows)
+    made.turn()
+    wish = made.wish()
+    assert (wish["start_ns"], wish["end_ns"]) == (found["open_ns"][1], found["open_ns"][4])
+    made.stage.answer(wish["number"], Answered.DONE, told(hours[24 : 4 * 24]))
+    made.turn()
+    bars = scan(made.writer.folder / "1day", parse("1d"), hot=Hot(rows, QUARTERS)).collect()
+    assert bars["start"].to_physical().to_list() == found["open_ns"].tolist()
+    assert bars["revision"].to_list() == [0, 1, 0, 1, 0]
+    assert bars["volume"].to_list() == [
+        rows["volume"][0],
+        *(hours["volume"][24 * day : 24 * day + 24].sum() for day in (1, 2, 3)),
+        rows["volume"][3],
+    ]
 
 
 def test_an_instrument_that_goes_takes_its_wishes_along(tmp_path: Path) -> None:
