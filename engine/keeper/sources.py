@@ -8,7 +8,7 @@ the latest; that holds for every calendar of calendars.py, and a test says so. A
 counts to the day before it, as a late print does in workers/bars.py.
 
 A day of which one hour is missing is wrong and looks right. So it is made only when nothing of it can change any more,
-and never of hours with which the venue's history may begin within it.
+and never where the venue's history may begin within it.
 """
 
 import itertools
@@ -91,6 +91,8 @@ class Clock:
 
     def before(self, first_ns: int, count: int) -> Stretch:
         """So many, if each had a trade while the exchange was open."""
+        if not count:
+            return first_ns, first_ns
         open_ns = count * self.asked.length_ns
         sessions = sessions_between(self._settings, first_ns - _SPARSEST * open_ns - _FORTNIGHT_NS, first_ns)
         return doubts.before(sessions, first_ns, open_ns)
@@ -166,8 +168,8 @@ def _folded(hours: Rows, places: npt.NDArray[np.intp], found: Rows) -> Rows:
     if len(hours):
         firsts = np.flatnonzero(np.diff(places, prepend=-1))
         made = hours[firsts].copy()
-        for name in ("open_ns", "close_ns", "trading_day"):
-            made[_OF_PERIOD[name]] = found[name][places[firsts]]
+        for theirs, ours in _OF_PERIOD.items():
+            made[ours] = found[theirs][places[firsts]]
         made["high"] = np.maximum.reduceat(hours["high"], firsts)
         made["low"] = np.minimum.reduceat(hours["low"], firsts)
         made["close"] = hours["close"][np.append(firsts[1:], len(hours)) - 1]

@@ -243,6 +243,8 @@ def test_days_weeks_and_months_follow_the_session_table(tmp_path: Path) -> None:
     assert [int(row["volume"]) for row in months] == [november, 72 - november]
     assert days[0]["flags"] & BarFlag.SUSPECT  # trades of before the table were of no day
     assert not days[1]["flags"] & BarFlag.SUSPECT
+    assert weeks[0]["flags"] & months[0]["flags"] & BarFlag.SUSPECT
+    assert not (weeks[1]["flags"] | months[1]["flags"]) & BarFlag.SUSPECT
     assert {int(row["trading_day"]) for row in rig.rows(3)} == {monday - 1, *list(volumes)[:-1]} | set(volumes)
 
 

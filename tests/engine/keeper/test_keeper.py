@@ -12,6 +12,7 @@ import pytest
 
 from engine import hours
 from engine.config import SymbolSettings
+from engine.keeper import doubts
 from engine.keeper.disk import Disk
 from engine.keeper.instrument import REST_NS
 from engine.keeper.keeper import Keeper
@@ -308,9 +309,10 @@ def test_days_and_longer_are_made_of_the_venues_hours(tmp_path: Path, name: str)
     made.turn(AGAIN_NS)
     assert len(made.stage.wishes()) == 0, "it is not asked for before it can be told"
     made.again()
-    made.writer.put(rows[1:])
     made.turn(HOUR_NS)
     assert answer(over_ns)[0] == rows["start_ns"][0]
+    made.writer.put(rows[1:])
+    made.turn()
     bars = scan(made.writer.folder / timeframe.name, timeframe, hot=Hot(rows, QUARTERS)).collect()
     its = found[first - 5 : first + 2]
     assert bars["start"].to_physical().to_list() == its["open_ns"].tolist()
@@ -329,7 +331,8 @@ def test_days_and_longer_are_made_of_the_venues_hours(tmp_path: Path, name: str)
 
 
 def test_days_that_an_outage_left_out_are_made_and_those_beside_it_stay(tmp_path: Path) -> None:
-    """Monday to Friday; the engine was gone from Tuesday to Thursday, so that of Wednesday there is nothing."""
+    """Monday to Friday; the engine was gone from Tuesday to Thursday, so that of Wednesday there is nothing. In
+    the first hour of Tuesday nothing was traded."""
     found = periods(sessions_of("CME_Equity", date(2026, 3, 2), date(2026, 3, 6)), Unit.DAY)
     rows = made_bars.plain(5)
     for ours, theirs in (("start_ns", "open_ns"), ("end_ns", "close_ns"), ("trading_day", "trading_day")):
@@ -342,16 +345,18 @@ def test_days_that_an_outage_left_out_are_made_and_those_beside_it_stay(tmp_path
     made.turn()
     wish = made.wish()
     assert (wish["start_ns"], wish["end_ns"]) == (found["open_ns"][1], found["open_ns"][4])
-    made.stage.answer(wish["number"], Answered.DONE, told(hours[24 : 4 * 24]))
+    made.stage.answer(wish["number"], Answered.DONE, told(hours[25 : 4 * 24]))
     made.turn()
     bars = scan(made.writer.folder / "1day", parse("1d"), hot=Hot(rows, QUARTERS)).collect()
     assert bars["start"].to_physical().to_list() == found["open_ns"].tolist()
     assert bars["revision"].to_list() == [0, 1, 0, 1, 0]
     assert bars["volume"].to_list() == [
         rows["volume"][0],
-        *(hours["volume"][24 * day : 24 * day + 24].sum() for day in (1, 2, 3)),
+        *(hours["volume"][first:last].sum() for first, last in ((25, 48), (48, 72), (72, 96))),
         rows["volume"][3],
     ]
+    known = doubts.from_json((made.writer.folder / "1day" / doubts.FILE_NAME).read_bytes())
+    assert known.open == known.past == ()
 
 
 def test_an_instrument_that_goes_takes_its_wishes_along(tmp_path: Path) -> None:

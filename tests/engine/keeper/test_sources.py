@@ -8,7 +8,7 @@ import pytest
 
 from engine.calendars import CALENDARS
 from engine.config import SymbolSettings
-from engine.keeper.sources import HOUR, LONGEST_PAST_NS, Sessions, Settled
+from engine.keeper.sources import HOUR, LONGEST_PAST_NS, Clock, Sessions, Settled
 from engine.sessions import sessions_of
 from shm.layout import NEVER_NS, BarFlag, Rows
 from shm.timeframe import Unit, parse
@@ -73,8 +73,8 @@ def test_hours_are_folded_by_trading_day(name: str, seed: int) -> None:
             bar = expected.setdefault(place, [o, h, low, c, 0])
             bar[1], bar[2], bar[3], bar[4] = max(bar[1], h), min(bar[2], low), c, bar[4] + v
         assert [[int(row[field]) for field in PRICES] for row in made] == list(expected.values())
-        for name_there, ours in (("open_ns", "start_ns"), ("close_ns", "end_ns"), ("trading_day", "trading_day")):
-            assert made[ours].tolist() == groups[name_there][list(expected)].tolist()
+        for theirs, ours in (("open_ns", "start_ns"), ("close_ns", "end_ns"), ("trading_day", "trading_day")):
+            assert made[ours].tolist() == groups[theirs][list(expected)].tolist()
         assert set(made["flags"]) == {int(BarFlag.COMPLETE | BarFlag.REPAIRED)}
 
 
@@ -88,6 +88,14 @@ def test_the_days_before_a_bar_are_trading_days() -> None:
     assert days(found) == [date(2026, 11, day) for day in (24, 25, 27, 30)]
     assert (found["start_ns"][-1], found["end_ns"][-1]) == (at_ns(2026, 11, 29, 23), at_ns(2026, 11, 30, 22))
     assert day.before(first_ns, 0) == (first_ns, first_ns)
+
+
+def test_a_clock_asks_for_the_time_that_the_exchange_was_open() -> None:
+    """Three hours before the second one of a Monday's session are its first and Friday's last two."""
+    clock = Clock(MNQ, parse("1h"))
+    first_ns = at_ns(2026, 11, 23, 0)
+    assert clock.before(first_ns, 3) == (at_ns(2026, 11, 20, 20), first_ns)
+    assert clock.before(at_ns(2026, 11, 21), 0) == (at_ns(2026, 11, 21), at_ns(2026, 11, 21))
 
 
 def test_weeks_and_months_before_a_bar_are_whole() -> None:
