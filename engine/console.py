@@ -15,7 +15,7 @@ from .entry import complain, early, refusal
 COMMAND = "shardbook"
 VERBS = {
     "launch": ("engine.launch", "start the whole engine, by default on the built-in exchange simulator"),
-    "inspect": ("engine.inspection", "print what is in shared-memory segments, and whether they are whole"),
+    "inspect": ("engine.inspection.__main__", "print what is in shared-memory segments, and whether they are whole"),
     "history": ("engine.history_command", "fetch the venue's bars of an instrument into a file"),
     "replay": ("engine.replay", "play a journal: books, trades and bars as they were"),
     "export": ("engine.export_command", "write an instrument of a journal as Parquet, or for hftbacktest"),

@@ -1,6 +1,6 @@
 """The engine's truth in plain Python: slow and obvious, and sharing nothing with what it checks.
 
-It imports the standard library only. A hub message (projectx-gateway.md 6.3 and 8) becomes tuples of decimals; a book
+It imports the standard library only. A hub message (fact sheet, 6.3 and 8) becomes tuples of decimals; a book
 is two dicts of price to size. Numbers are the decimals that their doubles print as, since that is what the venue sends.
 """
 
@@ -257,7 +257,7 @@ class Book:
         return bids and asks and len(entries) > max(self.floor, self.longest_increment)
 
     def _entry(self, entry: Entry) -> None:
-        """By the table of projectx-gateway.md 8.4: the size is the level's new size, 0 removes just that level."""
+        """By the table of the fact sheet, 8.4: the size is the level's new size, 0 removes just that level."""
         if entry.type == 6:
             self.bids.clear()
             self.asks.clear()

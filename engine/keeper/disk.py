@@ -9,6 +9,8 @@ import errno
 import os
 from pathlib import Path
 
+from .. import durable
+
 READ_BYTES = 1 << 20
 
 
@@ -17,21 +19,15 @@ class Disk:
 
     def write(self, path: Path, data: bytes) -> None:
         """Make the file `path` (0600, it must not exist) and put `data` in it: not synced, nor its name."""
-        descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        descriptor = durable.create(path)
         try:
-            left = memoryview(data)
-            while left:
-                left = left[os.write(descriptor, left) :]
+            durable.write(descriptor, data, 0)
         finally:
             os.close(descriptor)
 
     def sync(self, path: Path) -> None:
         """The file's bytes, or the folder's names, survive a power loss from here on."""
-        descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        durable.sync(path)
 
     def holds(self, path: Path, data: bytes) -> bool:
         """The file's bytes are `data`, read back."""

@@ -6,6 +6,8 @@ from typing import NamedTuple
 
 from shm.journal import journal_files
 
+from .. import durable
+
 
 class Kept(NamedTuple):
     """A journal file in the folder."""
@@ -23,14 +25,11 @@ class Disk:
 
     def create(self, path: Path) -> int:
         """A descriptor of the new file `path`, 0600; it must not exist."""
-        return os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        return durable.create(path)
 
     def write(self, descriptor: int, data: bytes, offset: int) -> None:
         """All of `data` at `offset`; after an error any first part of it may be there."""
-        left = memoryview(data)
-        while left:
-            written = os.pwrite(descriptor, left, offset)
-            left, offset = left[written:], offset + written
+        durable.write(descriptor, data, offset)
 
     def shorten(self, descriptor: int, size: int) -> None:
         os.ftruncate(descriptor, size)
@@ -40,11 +39,7 @@ class Disk:
 
     def sync_folder(self, folder: Path) -> None:
         """The folder's names survive a power loss from here on."""
-        descriptor = os.open(folder, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(descriptor)
-        finally:
-            os.close(descriptor)
+        durable.sync(folder)
 
     def close(self, descriptor: int) -> None:
         os.close(descriptor)

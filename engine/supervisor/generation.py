@@ -9,6 +9,7 @@ from pathlib import Path
 
 from shm.segment import MAX_GENERATION
 
+from .. import durable
 from .errors import CannotStart
 
 FILE_NAME = "generation"
@@ -31,7 +32,7 @@ def take_generation(data_folder: Path) -> int:
             file.flush()
             os.fsync(file.fileno())
         building.rename(path)
-        _sync_folder(data_folder)
+        durable.sync(data_folder)
     except OSError as error:
         raise CannotStart(f"{path} cannot be kept ({error.strerror}): give a folder of yours with --data") from None
     return generation
@@ -50,11 +51,3 @@ def _last(path: Path) -> int:
             " or give another folder with --data"
         )
     return int(digits)
-
-
-def _sync_folder(folder: Path) -> None:
-    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,4 +1,4 @@
-"""The kernel that decodes ProjectX's hub messages (projectx-gateway.md 6.3 and 8), a record at a time, without Python.
+"""The kernel that decodes ProjectX's hub messages (fact sheet, 6.3 and 8), a record at a time, without Python.
 
 It takes what the venue sends all day, in any order of keys and with any white space, and leaves the rest to `slow`:
 

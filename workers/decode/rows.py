@@ -32,7 +32,7 @@ EVENT_QUOTE: Final = 3
 
 
 class Op(IntEnum):
-    """Depth ops are the venue's DomType numbers (projectx-gateway.md 8.4); those that move nothing become UNKNOWN."""
+    """Depth ops are the venue's DomType numbers (the fact sheet, 8.4); those that move nothing become UNKNOWN."""
 
     UNKNOWN = 0
     ASK = 1

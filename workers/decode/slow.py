@@ -1,7 +1,7 @@
 """The path for what the kernel leaves: the same rows through orjson, or a plain refusal.
 
 It reads all that JSON can say: escapes, exponents, nested unknown members, any order. A number is the decimal that
-its double prints as (the venue's numbers are doubles; projectx-gateway.md 2), so it agrees with the kernel on each
+its double prints as (the venue's numbers are doubles; fact sheet, section 2), so it agrees with the kernel on each
 number of up to 15 digits. Messages are bounded before they come here: a record is at most half a ring.
 """
 

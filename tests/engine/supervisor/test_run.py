@@ -4,18 +4,35 @@ import dataclasses
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
+from typing import Any, cast
 
 import pytest
 
 from engine.config import SymbolSettings
+from engine.supervisor import decide, run
+from engine.supervisor.decide import NO_PROGRESS_TICKS, Part, Role
+from engine.supervisor.job import Job
+from engine.supervisor.lines import Report
+from engine.supervisor.server import ForkServer
 from shm import Event, attach
 from shm.life import is_held
-from tests.engine.supervisor.stand_ins import CANARY, LIMIT_S, PAIR, TOP, TWO, Supervised, lives, parent_of
+from tests.engine.supervisor.stand_ins import (
+    CANARY,
+    LIMIT_S,
+    PAIR,
+    TOP,
+    TWO,
+    Supervised,
+    lives,
+    parent_of,
+    settings_of,
+)
 from tests.waiting import wait_for
 
 Start = Callable[..., Supervised]
@@ -134,6 +151,36 @@ def test_a_killed_fork_server_touches_no_worker_and_its_successor_makes_the_next
     assert engine.until("restarted", role="MES")["restarts"] == 1
     assert engine.worker_pids()["MNQ"] == ready["workers"]["MNQ"]
     engine.stop()
+
+
+def test_a_fork_server_that_compiles_has_made_no_progress_yet(tmp_path: Path) -> None:
+    """Its word is no sign that it is ready: it has as long as one that said nothing, and is asked for no worker."""
+
+    class Channel(ForkServer):
+        """One without a process: it answers what is put in the other end."""
+
+        def __init__(self, end: socket.socket) -> None:
+            self.channel = end
+
+    nothing = cast(Any, None)  # neither memory nor signals are needed to listen
+    job = Job(settings_of("mine", tmp_path, tmp_path, TWO), None, os.getpid())
+    supervisor = run.Supervisor(job, nothing, Report(), nothing, {})
+    server = supervisor._roles[run.SERVER]
+    supervisor._roles[run.SERVER] = server = decide.lives(decide.asked(server, 0, 0), os.getpid(), 0)
+    supervisor._roles["MNQ"] = Role("MNQ", Part.WORKER)
+    here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    here.setblocking(False)
+    with here, there:
+        supervisor._server = Channel(here)
+        there.send(b'{"event": "compiling"}')
+        supervisor._on_answers()
+        supervisor._look(server)
+        assert decide.Start("MNQ") not in supervisor._due()
+        supervisor._tick = NO_PROGRESS_TICKS
+        assert not any(isinstance(action, decide.Tell) for action in supervisor._due())
+        there.send(b'{"event": "ready", "compile_seconds": 31.5}')
+        supervisor._on_answers()
+        assert decide.Start("MNQ") in supervisor._due()
 
 
 def test_what_a_fork_server_left_half_done_is_ended_before_another_begins_it(start: Start) -> None:

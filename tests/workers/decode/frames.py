@@ -1,4 +1,4 @@
-"""Hub messages as ProjectX sends them (projectx-gateway.md 8), from a seed: what the decoder sees all day."""
+"""Hub messages as ProjectX sends them (fact sheet, section 8), from a seed: what the decoder sees all day."""
 
 import json
 import random

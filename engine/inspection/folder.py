@@ -8,8 +8,9 @@ from shm.errors import LayoutError
 from shm.sealed import FETCHED, LIVE, Listing, Sealed, listing
 from shm.timeframe import Timeframe, parse
 
-from . import bar_inspection
-from .bar_inspection import Groups, first_of, wall
+from . import sealed
+from .report import Check, Groups, Report, first_of
+from .words import wall
 
 _SERIES = ((LIVE, "sealed bars"), (FETCHED, "bars of the venue's"))
 
@@ -37,10 +38,10 @@ def _parts(folder: Path) -> list[Path]:
     return [*([hot] if hot.exists() else []), *(path for path in sorted(folder.glob("*/")) if timeframe_of(path))]
 
 
-def examine(folder: Path, timeframe: Timeframe) -> tuple[Groups, list[tuple[str, str]]]:
-    """Groups and checks of a timeframe's folder. It reads all of its files."""
+def examine(folder: Path, timeframe: Timeframe) -> Report:
+    """A timeframe's folder. It reads all of its files."""
     found = listing(folder, timeframe)
-    return _groups(folder, timeframe, found), list(_checks(folder, found))
+    return Report(f"{folder}", _groups(folder, timeframe, found), tuple(_checks(folder, found)))
 
 
 def _groups(folder: Path, timeframe: Timeframe, found: Listing) -> Groups:
@@ -61,18 +62,14 @@ def _said(files: list[Sealed], through: int) -> str:
     return f"{len(files):,} files, {bars:,} bars, {wall(first)} to {wall(last)}, rows to {through:,}"
 
 
-def _checks(folder: Path, found: Listing) -> Iterator[tuple[str, str]]:
-    yield f"files with a name of ours: {len(found.read):,} believed", first_of([str(error) for error in found.refused])
-    yield (
-        "row numbers: none is missing between files",
-        first_of([f"{first:,} to {last - 1:,}" for first, last in found.holes]),
-    )
+def _checks(folder: Path, found: Listing) -> Iterator[Check]:
+    refused = [str(error) for error in found.refused]
+    yield Check(f"files with a name of ours: {len(found.read):,} believed", first_of(refused))
+    holes = [f"{first:,} to {last - 1:,}" for first, last in found.holes]
+    yield Check("row numbers: none is missing between files", first_of(holes))
     strange = [file.path.name for file in found.read if file.symbol != folder.parent.name]
-    yield "files: all of the instrument whose folder it is", first_of(strange)
+    yield Check("files: all of the instrument whose folder it is", first_of(strange))
     faults = [
-        f"{file.path.name}: {what}: {fault}"
-        for file in found.read
-        for what, fault in bar_inspection.checks(file)
-        if fault
+        f"{file.path.name}: {what}: {fault}" for file in found.read for what, fault in sealed.checks(file) if fault
     ]
-    yield "contents: checksums, columns and rows", first_of(faults)
+    yield Check("contents: checksums, columns and rows", first_of(faults))

@@ -1,22 +1,26 @@
-"""What lies in a sealed bar file, in words, and every check that can be made of one. It reads the whole file."""
+"""A sealed bar file in words, and every check that can be made of one. It reads the whole file."""
 
-import time
 from collections.abc import Iterator
+from pathlib import Path
 
 import polars as pl
 
 from shm.bars_frame import check_schema, key
 from shm.errors import LayoutError
-from shm.sealed import FETCHED, Sealed, verify
+from shm.sealed import FETCHED, Sealed, open_sealed, verify
 
-from .table import decimals
+from ..table import decimals
+from .report import Check, Groups, Report, first_of
+from .words import wall
 
-Groups = tuple[tuple[str, tuple[tuple[str, str], ...]], ...]
-FAULTS_SHOWN = 3
+
+def examine(path: Path) -> Report:
+    """Describe and check a sealed bar file. Raises LayoutError for what is none; FileNotFoundError passes."""
+    file = open_sealed(path)
+    return Report(f"{path}", _groups(file), tuple(checks(file)))
 
 
-def groups(file: Sealed) -> Groups:
-    """Titled (name, value) pairs out of the seal; times are UTC."""
+def _groups(file: Sealed) -> Groups:
     scale = file.scale
     price = scale.price_increment / 10**scale.price_scale
     size = scale.size_increment / 10**scale.size_scale
@@ -38,22 +42,22 @@ def groups(file: Sealed) -> Groups:
     return (("header", header), ("rows", rows))
 
 
-def checks(file: Sealed) -> Iterator[tuple[str, str]]:
-    """(what must hold, how it does not); what was checked on open holds already."""
-    yield "footer, seal, table, head and batch headers: their checksums, and all sizes", ""
+def checks(file: Sealed) -> Iterator[Check]:
+    """What was checked on open holds already."""
+    yield Check("footer, seal, table, head and batch headers: their checksums, and all sizes")
     try:
         check_schema(file)
     except LayoutError as error:
-        yield "columns: those of bars", str(error)
+        yield Check("columns: those of bars", str(error))
         return
-    yield "columns: those of bars", ""
+    yield Check("columns: those of bars")
     faults = [f"batch {i}: {fault}" for i, fault in verify(file) if fault]
-    yield f"checksums of batches: {len(file.batches) - len(faults):,} hold", first_of(faults)
+    yield Check(f"checksums of batches: {len(file.batches) - len(faults):,} hold", first_of(faults))
     if not faults:
         yield from _row_checks(file, pl.read_ipc(file.path))
 
 
-def _row_checks(file: Sealed, bars: pl.DataFrame) -> Iterator[tuple[str, str]]:
+def _row_checks(file: Sealed, bars: pl.DataFrame) -> Iterator[Check]:
     by = pl.struct(key(file.timeframe))
     number, inner = pl.col("number"), pl.min_horizontal("open", "close")
     wrong = bars.select(
@@ -72,15 +76,4 @@ def _row_checks(file: Sealed, bars: pl.DataFrame) -> Iterator[tuple[str, str]]:
         ("volumes", "buy and sell volume are not more than volume"),
         ("ends", "no bar ends before it starts"),
     ):
-        yield what, f"{wrong[name]:,} rows" if wrong[name] else ""
-
-
-def wall(wall_ns: int) -> str:
-    """A moment, to the second."""
-    return time.strftime("%Y-%m-%d %H:%M:%S", time.gmtime(wall_ns // 10**9)) + " UTC"
-
-
-def first_of(faults: list[str]) -> str:
-    """The first of them, and how many more there are; empty for none."""
-    more = f"; and {len(faults) - FAULTS_SHOWN:,} more" if len(faults) > FAULTS_SHOWN else ""
-    return "; ".join(faults[:FAULTS_SHOWN]) + more
+        yield Check(what, f"{wrong[name]:,} rows" if wrong[name] else "")

@@ -1,4 +1,4 @@
-"""What lies in journal files, in words, and every check that can be made of them. It reads all of what they hold."""
+"""Journal files in words, and every check that can be made of them. It reads all of what they hold."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -13,13 +13,12 @@ from shm.journal import JournalFile, journal_files
 from shm.journal_entries import Dropped, Entry, Head, Lane, Loss, Piece, RecordReader, RingRecord
 from shm.layout import GAP, Record
 
-from .bar_inspection import Groups, first_of, wall
-from .table import reason_text
+from ..table import reason_text
+from .report import Check, Checks, Groups, Pairs, Report, first_of
+from .words import wall
 
 FILES_SHOWN = 20
 LOSSES_SHOWN = 8
-
-Checks = list[tuple[str, str]]
 
 
 @dataclass(slots=True)
@@ -136,9 +135,14 @@ class Contents:
             ring.record(record)
 
 
-def examine(path: Path) -> tuple[Groups, Checks]:
-    """Groups and checks of a journal file. Raises LayoutError for what is none, or is damaged where it opens;
-    FileNotFoundError passes."""
+def examine(path: Path) -> Report:
+    """Describe and check a journal file, or a folder of them. Raises LayoutError for a file that is none, or is damaged
+    where it opens; FileNotFoundError passes."""
+    groups, checks = _folder(path) if path.is_dir() else _file(path)
+    return Report(f"{path}", groups, checks)
+
+
+def _file(path: Path) -> tuple[Groups, Checks]:
     contents = Contents()
     with JournalFile(path) as file:
         contents.take(file)
@@ -148,8 +152,8 @@ def examine(path: Path) -> tuple[Groups, Checks]:
     return (("header", header), *_groups(contents)), _checks(contents)
 
 
-def examine_folder(folder: Path) -> tuple[Groups, Checks]:
-    """Groups and checks of all journal files of a folder, as one stream."""
+def _folder(folder: Path) -> tuple[Groups, Checks]:
+    """All its files as one stream."""
     contents = Contents()
     for path in journal_files(folder):
         try:
@@ -187,7 +191,7 @@ def _file_text(file: Shown) -> str:
     return f"{_range([file])}, {file.stored_bytes:,} bytes" + ("" if file.finished else ", unfinished")
 
 
-def _groups(contents: Contents) -> Iterator[tuple[str, tuple[tuple[str, str], ...]]]:
+def _groups(contents: Contents) -> Iterator[tuple[str, Pairs]]:
     rings = sorted(contents.rings.values(), key=lambda ring: ring.lane[1:4])
     yield "rings: symbol, generation.made", tuple((ring.name, text) for ring in rings for text in _ring_texts(ring))
     gaps = [(ring.name, _gap_text(ring, reason)) for ring in rings for reason in sorted(ring.gaps)]
@@ -221,14 +225,11 @@ def _checks(contents: Contents) -> Checks:
     blocks = sum(file.blocks for file in contents.files.values())
     jumps = [jump for ring in rings for jump in ring.jumps]
     holes = [hole for ring in rings for hole in ring.holes]
-    return [
-        (f"headers, indexes, and {blocks:,} blocks: checksums and entries", first_of(contents.faults)),
-        (
-            "pieces: each touches the one before, or a loss is marked",
-            first_of(jumps),
-        ),
-        ("sequences: no hole that a gap does not name", first_of(holes)),
-    ]
+    return (
+        Check(f"headers, indexes, and {blocks:,} blocks: checksums and entries", first_of(contents.faults)),
+        Check("pieces: each touches the one before, or a loss is marked", first_of(jumps)),
+        Check("sequences: no hole that a gap does not name", first_of(holes)),
+    )
 
 
 def _gap(record: RingRecord) -> tuple[int, int, int]:

@@ -1,4 +1,4 @@
-"""What lies in an instrument's file of hot bars, in words, and what must hold of it while its worker goes on."""
+"""Hot bars in words: an instrument's timeframes, and what must hold of their rows while its worker goes on."""
 
 import time
 from collections.abc import Iterator
@@ -8,34 +8,38 @@ import numpy as np
 from shm.bars import HotBars
 from shm.errors import LayoutError, Overrun
 from shm.layout import Rows
+from shm.segment import Segment
 
-from .table import decimals
-
-Group = tuple[str, tuple[tuple[str, str], ...]]
-
-
-def groups(hot: HotBars) -> tuple[Group, ...]:
-    """Titled (name, value) pairs; a timeframe of which no copy is whole says so."""
-    return (("bars", tuple(_bars(hot))), ("trading hours", tuple(_hours(hot.hours()))))
+from ..table import decimals
+from .report import Check, Checks, Groups
 
 
-def checks(hot: HotBars) -> Iterator[tuple[str, str]]:
-    """(what must hold, how it does not)."""
-    yield "table of timeframes, and scale of prices and sizes: checksums; rings follow one another", ""
+def examine(segment: Segment) -> tuple[Groups, Checks]:
+    """A timeframe of which no copy is whole says so."""
+    try:
+        hot = HotBars(segment.path, segment.symbol)
+    except LayoutError as error:
+        return (), (Check("what it says of itself", str(error)),)
+    return (("bars", tuple(_bars(hot))), ("trading hours", tuple(_hours(hot.hours())))), tuple(_checks(hot))
+
+
+def _checks(hot: HotBars) -> Iterator[Check]:
+    yield Check("table of timeframes, and scale of prices and sizes: checksums; rings follow one another")
     for t, timeframe in enumerate(hot.timeframes):
         try:
             end, rows = hot.slot(t).end, hot.unsealed(t)
         except (LayoutError, Overrun) as error:
-            yield f"{timeframe.name}: one of its two copies is whole", str(error)
+            yield Check(f"{timeframe.name}: one of its two copies is whole", str(error))
             continue
         sealed_to = hot.sealed_to(t)  # after the copy: it only grows
         torn = max(end - sealed_to, 0) - int((rows["number"] >= sealed_to).sum())
-        yield f"{timeframe.name}: {len(rows):,} hot rows with their checksums", f"{torn:,} torn" if torn > 0 else ""
+        whole = f"{timeframe.name}: {len(rows):,} hot rows with their checksums"
+        yield Check(whole, f"{torn:,} torn" if torn > 0 else "")
         wrong = int(_impossible(rows).sum())
-        yield f"{timeframe.name}: prices, volumes and times of a bar fit", f"{wrong:,} rows" if wrong else ""
+        yield Check(f"{timeframe.name}: prices, volumes and times of a bar fit", f"{wrong:,} rows" if wrong else "")
     hours = hot.hours()
     in_order = (hours["open_ns"] < hours["close_ns"]).all() and (hours["close_ns"][:-1] <= hours["open_ns"][1:]).all()
-    yield "trading hours: in order, and apart", "" if in_order else "they are not"
+    yield Check("trading hours: in order, and apart", "" if in_order else "they are not")
 
 
 def _bars(hot: HotBars) -> Iterator[tuple[str, str]]:

@@ -6,7 +6,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine import inspection
+from engine.inspection.__main__ import main
+from engine.inspection.journal import examine
+from engine.inspection.report import render
 from engine.recorder.recorder import Options
 from shm.journal import BLOCK, JournalFile, journal_files
 from shm.journal_entries import Dropped, Entry, Loss, Piece, RingRecord
@@ -38,14 +40,10 @@ def _gap_record(sequence: int, count: int, first: int) -> RingRecord:
     return _record(sequence, Record.GAP, row.tobytes())
 
 
-def _faults(path: Path) -> list[str]:
-    return [check.fault for check in inspection.examine_journal(path).checks if check.fault]
-
-
 def test_a_journal_file_is_printed_and_whole(tmp_path: Path, seed: int, capsys: pytest.CaptureFixture[str]) -> None:
     made = made_journal.stream(random.Random(seed), 200)
     (path,) = _recorded(tmp_path, made.entries)
-    assert inspection.main([str(path)]) == 0
+    assert main([str(path)]) == 0
     text = capsys.readouterr().out
     assert text.startswith(f"{path}: whole\n")
     counts = [sum(record.lane == lane for record in made.records) for lane in (0, 1)]
@@ -65,24 +63,24 @@ def test_a_journal_file_is_printed_and_whole(tmp_path: Path, seed: int, capsys: 
 def test_a_folder_is_one_stream(tmp_path: Path, seed: int, capsys: pytest.CaptureFixture[str]) -> None:
     made = made_journal.stream(random.Random(seed), 200)
     files = _recorded(tmp_path, made.entries, SEVERAL)
-    assert inspection.main([str(tmp_path)]) == 0
+    assert main([str(tmp_path)]) == 0
     text = capsys.readouterr().out
     assert f"files       {len(files)}\n" in text
     assert sum(record.lane == 0 for record in made.records) > 100
     assert f"{sum(record.lane == 0 for record in made.records):,} records" in text
     files[1].unlink()  # what a person may do, and no limit does
-    assert "MNQ" in _faults(tmp_path)[0]
+    assert "MNQ" in examine(tmp_path).faults[0]
 
 
 def test_an_unfinished_file_is_whole_and_says_so(tmp_path: Path, seed: int) -> None:
     made = made_journal.stream(random.Random(seed), 100)
     (path,) = _recorded(tmp_path, made.entries)
     path.write_bytes(path.read_bytes()[:-700])
-    report = inspection.examine_journal(path)
+    report = examine(path)
     assert report.whole
-    assert "bytes behind their last whole blocks" in inspection.render(report)
+    assert "bytes behind their last whole blocks" in render(report)
     path.write_bytes(b"")
-    assert inspection.examine_journal(path).whole
+    assert examine(path).whole
 
 
 def test_what_is_missing_is_shown_and_what_no_mark_names_is_a_fault(tmp_path: Path) -> None:
@@ -93,8 +91,8 @@ def test_what_is_missing_is_shown_and_what_no_mark_names_is_a_fault(tmp_path: Pa
     entries: list[Entry] = [made_journal.lane(0), first, dropped, after_drop]
     marked = [*entries, Loss(0, after_drop.end, after_loss.begin, 7, 19), after_loss]
     (path,) = _recorded(tmp_path / "marked", marked)
-    report = inspection.examine_journal(path)
-    text = inspection.render(report)
+    report = examine(path)
+    text = render(report)
     assert report.whole, text
     for part in (
         f"1 times: {REASON_TEXT[Reason.DROPPED]}",
@@ -104,7 +102,7 @@ def test_what_is_missing_is_shown_and_what_no_mark_names_is_a_fault(tmp_path: Pa
     ):
         assert part in text, part
     (path,) = _recorded(tmp_path / "hole", [*entries, _piece(after_drop.end, _record(9))])
-    assert _faults(path) == [f"MNQ {GENERATION}.1: 9 after 6"]
+    assert examine(path).faults == [f"MNQ {GENERATION}.1: 9 after 6"]
 
 
 def test_damage_in_a_file_is_named(tmp_path: Path, seed: int, capsys: pytest.CaptureFixture[str]) -> None:
@@ -114,13 +112,13 @@ def test_damage_in_a_file_is_named(tmp_path: Path, seed: int, capsys: pytest.Cap
         place = file.blocks[2].offset + BLOCK.itemsize
     _flip(files[1], place)
     _flip(files[3], 40)
-    assert inspection.main([str(tmp_path)]) == 1
+    assert main([str(tmp_path)]) == 1
     text = capsys.readouterr().out
     assert ": DAMAGED" in text
     assert f"the block at byte {place - BLOCK.itemsize:,} has a body that its checksum does not fit" in text
     assert f"{files[3]} has a header that its checksum does not fit" in text
-    assert len(_faults(tmp_path)) == 1  # what follows damage is no hole
-    assert inspection.main([str(files[3]), str(tmp_path / "none.sbj")]) == 1
+    assert len(examine(tmp_path).faults) == 1  # what follows damage is no hole
+    assert main([str(files[3]), str(tmp_path / "none.sbj")]) == 1
     said = capsys.readouterr().err
     assert "it is damaged" in said
     assert "none.sbj does not exist" in said
@@ -133,18 +131,18 @@ def test_salvage_by_the_command(tmp_path: Path, seed: int, capsys: pytest.Captur
         _flip(path, file.blocks[-2].offset)
     out = tmp_path / "out"
     out.mkdir()
-    assert inspection.main([str(path), "--salvage", str(out)]) == 0
+    assert main([str(path), "--salvage", str(out)]) == 0
     said = capsys.readouterr().out
     assert "are salvaged" in said
     assert "checksum does not fit" in said
     assert f"{out / path.name}: whole" in said
-    assert inspection.main([str(path), "--salvage", str(out)]) == 1
+    assert main([str(path), "--salvage", str(out)]) == 1
     assert "exists already" in capsys.readouterr().err
     path.write_bytes(b"nothing of ours")
-    assert inspection.main([str(path), "--salvage", str(tmp_path / "other")]) == 1
+    assert main([str(path), "--salvage", str(tmp_path / "other")]) == 1
     assert "is no journal" in capsys.readouterr().err
     with pytest.raises(SystemExit):
-        inspection.main([str(path), str(path), "--salvage", str(out)])
+        main([str(path), str(path), "--salvage", str(out)])
 
 
 def _flip(path: Path, at: int) -> None:

@@ -5,9 +5,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from engine import inspection
+from engine.inspection.__main__ import main
+from engine.inspection.report import render
+from engine.inspection.sealed import examine
 from engine.keeper.sealing import file_bytes
-from engine.keeper.store import Store
 from shm.bars_frame import frame
 from shm.sealed import FETCHED, LIVE, Name
 from tests import made_bars
@@ -22,15 +23,14 @@ def _write(folder: Path, bars: pl.DataFrame, series: str = LIVE) -> Path:
 
 def test_a_bar_file_is_printed_and_whole(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path = _write(tmp_path, frame(made_bars.plain(300), made_bars.QUARTERS))
-    assert inspection.main([str(path)]) == 0
+    assert main([str(path)]) == 0
     text = capsys.readouterr().out
     assert text.startswith(f"{path}: whole\n")
     for part in ("MNQ", "1min", "0.25", "300 in 1 batches", "0 to 299", "2026-03-02 00:00:00", "04:59:00", "1 hold"):
         assert part in text
     assert max(len(line) for line in text.splitlines()[1:]) <= 100
-    assert "the venue told" in inspection.render(
-        inspection.examine_bars(_write(tmp_path, frame(made_bars.plain(3), made_bars.QUARTERS), FETCHED))
-    )
+    told = _write(tmp_path, frame(made_bars.plain(3), made_bars.QUARTERS), FETCHED)
+    assert "the venue told" in render(examine(told))
 
 
 def test_a_damaged_column_is_named(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -38,7 +38,7 @@ def test_a_damaged_column_is_named(tmp_path: Path, capsys: pytest.CaptureFixture
     data = bytearray(path.read_bytes())
     data[3000] ^= 8
     path.write_bytes(data)
-    assert inspection.main([str(path)]) == 1
+    assert main([str(path)]) == 1
     text = capsys.readouterr().out
     assert ": DAMAGED" in text
     assert "BAD  checksums of batches: 0 hold: batch 0: its checksum does not fit its bytes" in text
@@ -50,7 +50,7 @@ def test_a_foreign_file_is_one_sentence(tmp_path: Path, content: bytes, capsys: 
     path.write_bytes(content)
     other = tmp_path / "any.arrow"
     pl.DataFrame({"a": [1]}).write_ipc(other)
-    assert inspection.main([str(path), str(other)]) == 1
+    assert main([str(path), str(other)]) == 1
     said = capsys.readouterr()
     assert said.out == ""
     assert said.err.count("\n") == 2
@@ -73,17 +73,7 @@ def test_rows_that_cannot_be_are_counted(tmp_path: Path, change: pl.Expr, what: 
     bars = frame(made_bars.plain(5), made_bars.QUARTERS).with_columns(change)
     if what == "in order":  # as the table says it, or the file would not open
         bars = pl.concat([bars[4:], bars[2:3], bars[1:2], bars[3:4], bars[:1]])
-    report = inspection.examine_bars(_write(tmp_path, bars))
+    report = examine(_write(tmp_path, bars))
     faults = [f"{check.what}: {check.fault}" for check in report.checks if check.fault]
     assert len(faults) == 1
     assert what in faults[0]
-
-
-def test_a_missing_file_of_a_folder_is_a_fault(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    store = Store(tmp_path / "bars" / "MNQ" / "1min", made_bars.subject())
-    for first in (0, 10, 20):
-        store.seal(made_bars.plain(10, first, made_bars.BEGIN_NS + first * 60 * made_bars.SECOND_NS), 1)
-    assert inspection.main([str(store.folder)]) == 0
-    (store.folder / Name(LIVE, 10, 20).text).unlink()
-    assert inspection.main([str(store.folder)]) == 1
-    assert "BAD  row numbers: none is missing between files: 10 to 19" in capsys.readouterr().out
