@@ -10,9 +10,11 @@ from collections.abc import Callable, Iterator
 from functools import partial
 from pathlib import Path
 
+import psutil
 import pytest
 
 from engine.config import SymbolSettings
+from engine.supervisor import decide
 from shm import Event, attach
 from shm.life import is_held
 from tests.engine.supervisor.stand_ins import CANARY, LIMIT_S, PAIR, TOP, TWO, Supervised, lives, parent_of
@@ -312,6 +314,16 @@ def test_who_works_beside_and_cannot_run_is_parked_and_stops_nothing(start: Star
     restarted = engine.until("restarted", role="MNQ")
     wait_for(lambda: engine.worker_pids() == before | {"MNQ": restarted["pid"]}, LIMIT_S, "the worker's successor")
     assert getattr(engine.registry(), f"{name}_pid") == 0
+    assert engine.stop() == 0
+
+
+def test_keeper_and_historian_wait_for_a_recorder_that_begins_but_not_for_ever(start: Start) -> None:
+    engine = start()
+    engine.wish("recorder", "stand still")
+    recorder, *others = (engine.pid_beside(name) for name in ("recorder", "keeper", "historian"))
+    begun_s = psutil.Process(recorder).create_time()
+    waited_s = [psutil.Process(pid).create_time() - begun_s for pid in others]
+    assert min(waited_s) > (decide.BEGINNING_TICKS - 5) * decide.TICK_MS / 1000, waited_s
     assert engine.stop() == 0
 
 
