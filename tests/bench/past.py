@@ -27,10 +27,10 @@ from . import recorded
 from .recorded import SYMBOLS
 from .row import Row
 
-SECONDS, QUICK_SECONDS = 300, 20
-ASKED, QUICK_ASKED = 15, 3
-ASKED_ALONE = 5  # of them without waypoints, which takes longest
-FILE_BYTES = 16 << 20
+SECONDS, QUICK_SECONDS = 120, 20
+ASKED, QUICK_ASKED = 9, 3
+ASKED_ALONE = 3  # of them without waypoints, which takes longest
+FILE_BYTES = 4 << 20
 _SEED = 7
 
 
