@@ -505,7 +505,8 @@ class Supervisor:
         for kind, symbol in self._turned:
             self._memory.events.say(kind, symbol, who="instrument")
         self._turned.clear()
-        up = all(role.phase in (Phase.LIVES, Phase.PARKED) for role in self._roles.values())
+        waited_for = [role for role in self._roles.values() if role.part is not Part.RECORDER]
+        up = all(role.phase in (Phase.LIVES, Phase.PARKED) for role in waited_for)
         if up and self._idle_engine is None and not self._said_ready and not self._stopping:
             self._said_ready = True
             self._report.say(
