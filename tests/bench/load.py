@@ -33,6 +33,7 @@ class Watched(NamedTuple):
 
     applied_entries_per_s: float
     cores: dict[str, float]  # used by each kind of process
+    unrecorded_bytes: int  # by when this began: what the recorder missed while it started
     counts: Counters
 
 
@@ -89,7 +90,10 @@ def _rows(rate: int, run: Run, without: Run | None) -> Iterator[Row]:
     promise = NOTHING if rate <= PROMISED_RATE else None
     yield Row("load", f"{at}recorded", recorded["written"], "entries")
     yield Row("load", f"{at}lost by the recorder", recorded["lost"], "entries", promise=promise)
-    yield Row("load", f"{at}with no room in its ring", run.watched.counts.unrecorded_bytes(), "bytes", promise=promise)
+    missed = run.watched.unrecorded_bytes
+    yield Row("load", f"{at}with no room in its ring while it started", missed, "bytes", promise=promise)
+    later = run.watched.counts.unrecorded_bytes() - missed
+    yield Row("load", f"{at}with no room in its ring later", later, "bytes", promise=promise)
     for share in ("p50", "p99"):
         compared = _without(without and without.latency_us(share), "us")
         yield Row("load", f"{at}receive to publish, worst {share}", run.latency_us(share), "us", *compared)
@@ -123,13 +127,13 @@ def _without(value: float | None, unit: str) -> tuple[str | None, float | None]:
 def _watch(engine: Engine, seconds: float) -> Watched:
     kinds, counts = counters.processes(engine), Counters(engine)
     spent_s = {kind: cpu_s(those) for kind, those in kinds.items()}
-    entries = _applied_entries(engine)
+    entries, missed = _applied_entries(engine), counts.unrecorded_bytes()
     began_s = time.monotonic()
     time.sleep(seconds)
     passed_s = time.monotonic() - began_s
     applied = (_applied_entries(engine) - entries) / passed_s
     cores = {kind: (cpu_s(kinds[kind]) - before_s) / passed_s for kind, before_s in spent_s.items()}
-    return Watched(applied, cores, counts)
+    return Watched(applied, cores, missed, counts)
 
 
 def _applied_entries(engine: Engine) -> int:
