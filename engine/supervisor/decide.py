@@ -21,6 +21,7 @@ TICK_MS = 100
 
 NO_PROGRESS_TICKS = 300  # a heartbeat that stands still for so long: killed
 FIRST_SIGN_TICKS = 3000  # the fork server compiles before it says anything, the simulator prepares its flow
+BEGINNING_TICKS = 50  # who has shown nothing after so long is waited for no more
 GOOD_LIFE_TICKS = 100  # who lived so long and moved is forgiven what was before
 STOP_TICKS = 30  # between the wish to end and the kill
 
@@ -180,6 +181,11 @@ def unasked(role: Role, tick: int) -> Role:
 def moves(role: Role, beat: int, tick: int) -> Role:
     """Its progress word was read."""
     return role if beat == role.beat else replace(role, beat=beat, beat_tick=tick, moved=True)
+
+
+def has_begun(role: Role, tick: int) -> bool:
+    """It works, or others have waited long enough for it to."""
+    return role.moved or role.starts > 1 or role.phase is Phase.PARKED or tick - role.since_tick >= BEGINNING_TICKS
 
 
 def waits(role: Role, tick: int) -> Role:

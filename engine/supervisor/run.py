@@ -113,6 +113,7 @@ class Supervisor:
             for action in self._due():
                 self._perform(action)
             self._publish()
+            self._start_beside()
             self._tell_keeper()
             if self._stopping and not any(role.filled for role in self._roles.values()):
                 self._selector.close()
@@ -223,8 +224,25 @@ class Supervisor:
             return  # the only instrument is just made anew
         self._idle_engine = None
         self._engine_takes = True
+        if self._settings.journal.record and RECORDER not in self._roles:  # beside it, because what comes in waits
+            self._roles[RECORDER] = Role(RECORDER, Part.RECORDER, since_tick=self._tick)
         where = self._memory.folder, self._memory.generation
         engine.say(job_line(self._engine_settings(), symbols, *where, self._replay))
+
+    def _start_beside(self) -> None:
+        """Keeper and historian, once all is up and the recorder takes what comes in.
+
+        What each of the three imports takes a second of a core. For keeper and historian nobody waits; what comes in
+        waits for the recorder, in rings that at full rate are full in a second.
+        """
+        recorder = self._roles.get(RECORDER)
+        if KEEPER in self._roles or not self._said_ready or self._stopping:
+            return
+        if recorder is not None and not decide.has_begun(recorder, self._tick):
+            return
+        self._roles[KEEPER] = Role(KEEPER, Part.KEEPER)
+        if recorder is not None:
+            self._roles[HISTORIAN] = Role(HISTORIAN, Part.HISTORIAN)
 
     def _tell_keeper(self) -> None:
         """Its job, and the whole of it again when instruments came, went or changed.
@@ -487,14 +505,10 @@ class Supervisor:
         for kind, symbol in self._turned:
             self._memory.events.say(kind, symbol, who="instrument")
         self._turned.clear()
-        up = all(role.phase in (Phase.LIVES, Phase.PARKED) for role in self._roles.values())
+        waited_for = [role for role in self._roles.values() if role.part is not Part.RECORDER]
+        up = all(role.phase in (Phase.LIVES, Phase.PARKED) for role in waited_for)
         if up and self._idle_engine is None and not self._said_ready and not self._stopping:
             self._said_ready = True
-            # Only now: what they import takes a second of a core each, and no book waits for them.
-            self._roles[KEEPER] = Role(KEEPER, Part.KEEPER)
-            if self._settings.journal.record:
-                self._roles[RECORDER] = Role(RECORDER, Part.RECORDER)
-                self._roles[HISTORIAN] = Role(HISTORIAN, Part.HISTORIAN)
             self._report.say(
                 "ready",
                 name=self._settings.name,

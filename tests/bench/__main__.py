@@ -12,7 +12,23 @@ from pathlib import Path
 
 from rich.console import Console
 
-from . import bars, expressions, frames, http, journal, latency, load, memory, reads, recovery, startup, worker
+from . import (
+    bars,
+    expressions,
+    frames,
+    http,
+    journal,
+    latency,
+    load,
+    memory,
+    past,
+    reads,
+    recorder,
+    recovery,
+    replay,
+    startup,
+    worker,
+)
 from .machine import Machine
 from .row import Row, print_table, write_json
 
@@ -30,6 +46,9 @@ CASES: dict[str, Callable[[bool], Iterator[Row]]] = {
     "bars": bars.rows,
     "expressions": expressions.rows,
     "journal": journal.rows,
+    "recorder": recorder.rows,
+    "replay": replay.rows,
+    "past": past.rows,
     "load": load.rows,
 }
 

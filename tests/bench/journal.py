@@ -2,13 +2,13 @@
 
 Both get the same frames, of depth and trades as the gateway sends them, and sync what they wrote. The journal gets them
 as its recorder does, in pieces of a ring, and reads back what a replay would: each record checked, once, with its
-sequence and both stamps. Files are in the page cache when they are read.
+sequence and both stamps. Files are in the page cache when they are read. What a real capture takes on disk is shown
+beside that, where ../shared/data is there: Binance's frames of one instrument.
 """
 
+import gzip
 import itertools
-import os
 import statistics
-import struct
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,14 +22,16 @@ from shm.layout import Record, Venue
 from tests import made_journal
 from tests.made_journal import BEGIN
 
+from . import plain
 from .records import ENTRIES, depths, trades
 from .row import Row
+from .running import TOP
 
 FRAMES = 200_000
 QUICK_FRAMES = 10_000
 A_PIECE = 16  # frames that the engine publishes together
 PIECE_NS = 2_000_000  # from one to the next
-LENGTH = struct.Struct("<I")
+CAPTURE = TOP.parent / "shared" / "data" / "hftbacktest" / "binance_usdm_btcusdt_20240808.gz"
 
 
 class Round(NamedTuple):
@@ -62,6 +64,19 @@ def rows(quick: bool) -> Iterator[Row]:
     yield Row("journal", "entries written", 1 / entry_s, "entries/s")
     stored, plain = middle.stored / count, middle.plain_stored / count
     yield Row("journal", "on disk", stored, "B/frame", f"length-prefixed frames: {plain:,.0f} B", plain)
+    if CAPTURE.is_file():
+        captured = list(itertools.islice(_captured(), count))
+        one = _round(captured, _pieces(captured))
+        stored, plain = one.stored / len(captured), one.plain_stored / len(captured)
+        compared = f"length-prefixed frames: {plain:,.0f} B"
+        yield Row("journal", "on disk, of a Binance capture", stored, "B/frame", compared, plain)
+
+
+def _captured() -> Iterator[bytes]:
+    """Its frames, as they were received; a line is receive time and frame."""
+    with gzip.open(CAPTURE) as lines:
+        for line in lines:
+            yield line.partition(b" ")[2].rstrip(b"\n")
 
 
 def _frames(count: int) -> list[bytes]:
@@ -91,20 +106,20 @@ def _moment(turn: int) -> Moment:
 
 def _round(frames: Sequence[bytes], pieces: Sequence[Piece]) -> Round:
     with TemporaryDirectory(prefix="shardbook-bench-") as made:
-        folder, plain = Path(made) / "journal", Path(made) / "plain"
+        folder, beside = Path(made) / "journal", Path(made) / "plain"
         times = [time.perf_counter()]
         _record(folder, pieces)
         times.append(time.perf_counter())
         read = _read(folder)
         times.append(time.perf_counter())
-        _write_plain(plain, frames)
+        plain.write(beside, frames)
         times.append(time.perf_counter())
-        plain_read = _read_plain(plain)
+        plain_read = sum(len(frame) > 0 for frame in plain.read(beside))
         times.append(time.perf_counter())
         assert read == plain_read == len(frames)
         written_s, read_s, plain_written_s, plain_read_s = (b - a for a, b in itertools.pairwise(times))
         stored = sum(path.stat().st_size for path in journal_files(folder))
-        return Round(written_s, read_s, plain_written_s, plain_read_s, stored, plain.stat().st_size)
+        return Round(written_s, read_s, plain_written_s, plain_read_s, stored, beside.stat().st_size)
 
 
 def _record(folder: Path, pieces: Sequence[Piece]) -> None:
@@ -121,21 +136,4 @@ def _read(folder: Path) -> int:
     for path in journal_files(folder):
         with JournalFile(path) as file:
             count += sum(len(record.payload) > 0 for record in records([file]))
-    return count
-
-
-def _write_plain(path: Path, frames: Sequence[bytes]) -> None:
-    with open(path, "wb") as file:
-        for frame in frames:
-            file.write(LENGTH.pack(len(frame)))
-            file.write(frame)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _read_plain(path: Path) -> int:
-    count = 0
-    with open(path, "rb") as file:
-        while head := file.read(LENGTH.size):
-            count += len(file.read(LENGTH.unpack(head)[0])) > 0
     return count

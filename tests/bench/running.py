@@ -1,4 +1,7 @@
-"""A whole engine on its simulator, started as anybody starts it, with a name, memory and data of its own."""
+"""A whole engine on its simulator, started as anybody starts it, with a name, memory and data of its own.
+
+Memory is a folder in shared memory; data lies where temporary files do, so that the journal meets a disk if they do.
+"""
 
 import json
 import os
@@ -33,6 +36,7 @@ class Engine:
     root: Path
     market: Market
     launch_pid: int
+    data: Path
     began_s: float  # when the command was given
     summary: dict[str, Any] = field(default_factory=dict)
 
@@ -65,10 +69,14 @@ class Engine:
 
 
 @contextmanager
-def running(rate_entries_per_s: float) -> Iterator[Engine]:
+def running(rate_entries_per_s: float, *, record: bool = True) -> Iterator[Engine]:
     """An engine to which one can attach, not yet live; ended, judged and removed at the end."""
     root = Path(tempfile.mkdtemp(prefix="shardbook-bench-", dir=registry.root_folder()))
-    command = [sys.executable, "-m", "engine.launch", "--json", "--name", NAME, "--data", str(root / "data")]
+    data = Path(tempfile.mkdtemp(prefix="shardbook-bench-"))
+    command = [sys.executable, "-m", "engine.launch", "--json", "--name", NAME, "--data", str(data)]
+    if not record:
+        (root / "engine.toml").write_text("[journal]\nrecord = false\n")
+        command += ["--config", str(root / "engine.toml")]
     try:
         with open(root / "launch.err", "wb") as complaints:
             began_s = time.monotonic()
@@ -81,8 +89,8 @@ def running(rate_entries_per_s: float) -> Iterator[Engine]:
                 stderr=complaints,
             )
         try:
-            with _attached(process, root) as market:
-                engine = Engine(root, market, process.pid, began_s)
+            with attached(process, root) as market:
+                engine = Engine(root, market, process.pid, data, began_s)
                 yield engine
             process.send_signal(signal.SIGINT)
             output, _ = process.communicate(timeout=END_LIMIT_S)
@@ -95,9 +103,10 @@ def running(rate_entries_per_s: float) -> Iterator[Engine]:
             process.wait()
     finally:
         shutil.rmtree(root)
+        shutil.rmtree(data)
 
 
-def _attached(process: subprocess.Popen[bytes], root: Path) -> Market:
+def attached(process: subprocess.Popen[bytes], root: Path) -> Market:
     end_s = time.monotonic() + UP_LIMIT_S
     while time.monotonic() < end_s and process.poll() is None:
         try:

@@ -147,8 +147,12 @@ print("nobody reads this")
 os.set_blocking(0, False)
 rest = line.encode()
 while True:
-    if (data / "keeper").exists() and (data / "keeper").read_text() == "fail":
+    wish = (data / "keeper").read_text() if (data / "keeper").exists() else ""
+    if wish == "fail":
         sys.exit(3)
+    if wish == "stand still":
+        time.sleep(0.005)
+        continue
     words[0] += 1
     while b"\\n" in rest:
         line, _, rest = rest.partition(b"\\n")
@@ -284,7 +288,7 @@ class Supervised:
         return registry.read(self.folder)
 
     def pid_beside(self, name: str) -> int:
-        """The process of keeper, recorder or historian, once it lives: they are started after all others are up."""
+        """The process of keeper, recorder or historian, once it lives: they are started after all others."""
         wait_for(lambda: getattr(self.registry(), f"{name}_pid"), LIMIT_S, f"a {name}")
         pid: int = getattr(self.registry(), f"{name}_pid")
         return pid

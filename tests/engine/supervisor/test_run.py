@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, cast
 
+import psutil
 import pytest
 
 from engine.config import SymbolSettings
@@ -354,11 +355,23 @@ def test_who_works_beside_and_cannot_run_is_parked_and_stops_nothing(start: Star
     engine = start()
     engine.wish(name, "fail")
     before = engine.until("ready")["workers"]
+    assert not [each for each in engine.seen if each["event"] == "parked"]  # nobody waited for that
     assert "ended with status 3" in engine.until("parked", role=name)["why"]
     os.kill(engine.worker_pids()["MNQ"], signal.SIGKILL)  # to see that all goes on
     restarted = engine.until("restarted", role="MNQ")
     wait_for(lambda: engine.worker_pids() == before | {"MNQ": restarted["pid"]}, LIMIT_S, "the worker's successor")
     assert getattr(engine.registry(), f"{name}_pid") == 0
+    assert engine.stop() == 0
+
+
+def test_keeper_and_historian_wait_for_a_recorder_that_begins_but_not_for_ever(start: Start) -> None:
+    engine = start()
+    engine.wish("recorder", "stand still")
+    engine.until("ready")
+    recorder, *others = (engine.pid_beside(name) for name in ("recorder", "keeper", "historian"))
+    begun_s = psutil.Process(recorder).create_time()
+    waited_s = [psutil.Process(pid).create_time() - begun_s for pid in others]
+    assert min(waited_s) > (decide.BEGINNING_TICKS - 5) * decide.TICK_MS / 1000, waited_s
     assert engine.stop() == 0
 
 
