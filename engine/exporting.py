@@ -4,6 +4,7 @@ records, and shows how far that is. Only the result goes to stdout."""
 import argparse
 import json
 import os
+import signal
 import subprocess
 import sys
 from typing import Any, Final
@@ -13,6 +14,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from shm.errors import LayoutError
 from shm.journal import files_of
+from shm.quarantine import CRASH_SIGNALS
 
 from .arguments import WRONG_USE
 from .entry import complain
@@ -49,7 +51,7 @@ def export(options: argparse.Namespace, command: str) -> int:
         complain(command, "ended before all was there: nothing was written")
         return ENDED
     if (wrote := said.get("wrote")) is None:
-        complain(command, said.get("failed", "the process that runs the records ended by itself"))
+        complain(command, said["failed"])
         return 1
     if not any(wrote.values()):
         complain(command, f"nothing of {options.symbol} is in that time: scripts/inspect says what there is")
@@ -86,4 +88,14 @@ def _run(job: dict[str, Any]) -> dict[str, Any]:
             said = json.loads(line)
             if "done" in said:
                 bar.update(shown, completed=said["done"], total=said["planned"])
-    return said
+    return said if said.keys() & {"wrote", "failed"} else {"failed": _how_it_ended(process.returncode)}
+
+
+def _how_it_ended(status: int) -> str:
+    """What there is to say of a process that said nothing at its end."""
+    if -status not in CRASH_SIGNALS:
+        return f"the process that runs the records ended with status {status}"
+    return (
+        f"a record ended the process that ran it ({signal.Signals(-status).name}): scripts/replay of the same journal"
+        " with --speed max --data EMPTY finds it; copy EMPTY/quarantine to beside the journal, and it is left out"
+    )

@@ -19,6 +19,8 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from shm import registry
 from shm.errors import LayoutError, ShardbookError
 from shm.journal import files_of
+from shm.layout import GENERATION_SHIFT
+from shm.quarantine import set_aside
 
 from . import config
 from .arguments import WRONG_USE
@@ -78,6 +80,15 @@ def _begin(folder: Path, content: Content) -> None:
     sequences, and its worker takes none for whole that is of a generation still to come."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     (folder / FILE_NAME).write_text(f"{max(lane.generation for lane in content.lanes)}\n")
+
+
+def _left_out(files: list[Path], content: Content) -> dict[str, tuple[int, ...]]:
+    """By symbol what live workers set aside of what is played; OSError passes."""
+    generations = {(lane.symbol, lane.generation) for lane in content.lanes}
+    return {
+        symbol: tuple(each for each in sequences if (symbol, each >> GENERATION_SHIFT) in generations)
+        for symbol, sequences in set_aside(files).items()
+    }
 
 
 class Notices(Screen):
@@ -154,6 +165,7 @@ def run(options: argparse.Namespace, settings: Settings, content: Content, endin
         "settings": settings.to_json(),
         "simulator": None,
         "replay": wanted.to_json(),
+        "set_aside": _left_out(files_of(places), content),
         "launch_pid": os.getpid(),
     }
     console = Console(stderr=True)

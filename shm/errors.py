@@ -65,4 +65,5 @@ class LayoutError(ShardbookError):
 
 
 class JournalDamaged(LayoutError):
-    """Bytes of a journal are not those that were written. `salvage` reads what lies before them."""
+    """Bytes of a journal are not those that were written, and `salvage` reads what lies before them; or they are, and
+    whoever runs them crashes."""

@@ -6,9 +6,13 @@
 Who runs the records of a journal once more is a worker's business, and so a process of its own: `python -m
 workers.travel`. It is started at the first question and ends with whoever asked. A question is a REQUEST on its
 standard input, an answer on its standard output is ANSWER and a body: what FOUND says, or a sentence.
+
+A record can kill who runs it (quarantine.py). So a question on which the process crashed is put to one more, and then
+it is known why there is no answer.
 """
 
 import os
+import signal
 import struct
 import sys
 from datetime import datetime
@@ -22,6 +26,7 @@ from .errors import JournalDamaged, LayoutError, NotRecorded, ShardbookError
 from .layout import LEVEL, STATE
 from .moments import nanoseconds
 from .page import integer_fields
+from .quarantine import CRASH_SIGNALS
 from .values import Book
 from .verdict import judge
 
@@ -29,6 +34,7 @@ if TYPE_CHECKING:
     import subprocess
 
 MAX_LAG_NS: Final = 1_000_000_000  # as in symbol files that say nothing else
+MAX_DEATHS: Final = 2  # of processes on one question
 
 REQUEST: Final = struct.Struct("<32sqq")  # symbol, nanoseconds since 1970, By
 ANSWER: Final = struct.Struct("<qq")  # Answer, bytes of the body
@@ -61,6 +67,14 @@ _STATE: Final = integer_fields(STATE, *books.STATE_FIELDS)
 _JUDGED: Final = integer_fields(STATE, "state", "reason")
 
 
+class _Ended(Exception):
+    """The process that was asked is gone: its exit status, below 0 the signal that ended it."""
+
+    def __init__(self, status: int) -> None:
+        super().__init__(status)
+        self.status = status
+
+
 class Past:
     """A folder of journal files. It belongs to one thread."""
 
@@ -91,9 +105,10 @@ class Past:
         `state` and `reason` are as a reader would have seen them then; by receive time a book is stale too when its
         last record was older than `max_lag_ns`. `recv_ns` is of the machine's uptime then, `published` 0.
 
-        Raises NotRecorded if there is no such record, JournalDamaged if it may lie in a damaged file, LayoutError for
-        what is no journal, ValueError for another `by` or a symbol that can be none. What is written at this moment
-        may not be there yet: the recorder gathers for a tenth of a second.
+        Raises NotRecorded if there is no such record, JournalDamaged if it may lie in a file that is damaged, or has a
+        record which ends any process that runs it, LayoutError for what is no journal, ValueError for another `by` or a
+        symbol that can be none. What is written at this moment may not be there yet: the recorder gathers for a tenth
+        of a second.
         """
         if by not in ("receive", "venue"):
             raise ValueError(f'{by!r} is no stamp of a record: "receive" and "venue" are')
@@ -121,6 +136,21 @@ class Past:
                 pass
 
     def _ask(self, request: bytes) -> bytes:
+        status = 0
+        for _ in range(MAX_DEATHS):
+            try:
+                return self._put(request)
+            except _Ended as ended:
+                status = ended.status
+            if -status not in CRASH_SIGNALS:
+                raise NotRecorded(f"the process that looks into the journal ended with status {status}")
+        how = signal.Signals(-status).name
+        raise JournalDamaged(
+            f"a record that this needs ended {MAX_DEATHS} processes that ran it ({how}): scripts/replay {self.folder} "
+            "--speed max --data EMPTY finds it; copy EMPTY/quarantine to beside the journal, and it is left out"
+        )
+
+    def _put(self, request: bytes) -> bytes:
         process = self._process or self._start()
         assert process.stdin is not None
         assert process.stdout is not None
@@ -132,7 +162,7 @@ class Past:
         except (EOFError, BrokenPipeError):
             status = process.wait()
             self.close()
-            raise NotRecorded(f"the process that looks into the journal ended with status {status}") from None
+            raise _Ended(status) from None
         except BaseException:
             self.close()  # an answer that nobody took would be taken for that to the next question
             raise

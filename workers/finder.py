@@ -9,6 +9,7 @@ passages are made here, and a few of them kept.
 """
 
 from collections import OrderedDict
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import Final, NamedTuple
@@ -18,6 +19,7 @@ import numpy as np
 from shm.errors import JournalDamaged, NotRecorded
 from shm.journal import JournalFile, journal_files
 from shm.past import By
+from shm.quarantine import SetAside, noted, set_aside
 from shm.stretches import StretchReader, entries_from
 
 from . import waypoints
@@ -39,6 +41,7 @@ class Finder:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._passages: OrderedDict[tuple[str, str], Passage] = OrderedDict()
+        self._set_aside: SetAside = {}
 
     def book_at(self, symbol: str, time_ns: int, by: By) -> Found:
         """The book after the last record at or before `time_ns`, by its receive time or the venue's stamp.
@@ -46,6 +49,9 @@ class Finder:
         Raises NotRecorded if there is none, JournalDamaged if it may lie in a damaged file; OSError passes.
         """
         files = journal_files(self._folder)
+        if self._set_aside != (known := set_aside(files)):
+            self._set_aside = known
+            self._passages.clear()  # they may have run what is to be left out
         end = len(files)
         while by == By.RECEIVE and end > 1 and _begins_after(files[end - 2], time_ns):
             end -= 1  # and the file after is looked at: that records before it are missing shows there
@@ -72,7 +78,7 @@ class Finder:
             interval = intervals[i]
             if (interval.least_wall_ns, interval.least_venue_ns)[by] <= time_ns:
                 following = intervals[i + 1] if i + 1 < len(intervals) else None
-                return _run(file, symbol, interval, following, time_ns, by)
+                return _run(file, symbol, interval, following, time_ns, by, self._set_aside.get(symbol, ()))
         return None
 
     def _require_whole(self, files: list[Path], symbol: str) -> None:
@@ -87,7 +93,7 @@ class Finder:
             return ways
         passage = self._passages.get((file.path.name, symbol))
         if passage is None:
-            passage = Passage(symbol, self._carried(files[:-1], symbol))
+            passage = self._passage(symbol, self._carried(files[:-1], symbol))
         self._advance(passage, file, symbol)
         return Ways(passage.intervals, passage.carried)
 
@@ -105,7 +111,7 @@ class Finder:
         for path in files[known:]:
             try:
                 with JournalFile(path) as file:
-                    passage = Passage(symbol, carried)
+                    passage = self._passage(symbol, carried)
                     self._advance(passage, file, symbol)
             except (JournalDamaged, FileNotFoundError):
                 continue
@@ -123,8 +129,14 @@ class Finder:
         except (JournalDamaged, FileNotFoundError):
             return None
 
+    def _passage(self, symbol: str, carried: Interval | None) -> Passage:
+        return Passage(symbol, carried, self._set_aside.get(symbol, ()))
+
     def _advance(self, passage: Passage, file: JournalFile, symbol: str) -> None:
-        """Run what is new in the file, and keep the passage as the last that is let go."""
+        """Run what is new in the file, and keep the passage as the last that is let go. Raises JournalDamaged, for a
+        file too that is known to kill who runs it."""
+        if why := noted(file.path, file.bytes, self._set_aside):
+            raise JournalDamaged(f"{file.path} cannot be run: {why}")
         passage.advance(file)
         self._passages[file.path.name, symbol] = passage
         self._passages.move_to_end((file.path.name, symbol))
@@ -143,10 +155,18 @@ def _begins_after(path: Path, time_ns: int) -> bool:
         return True
 
 
-def _run(file: JournalFile, symbol: str, interval: Interval, following: Interval | None, time_ns: int, by: By) -> Found:
+def _run(
+    file: JournalFile,
+    symbol: str,
+    interval: Interval,
+    following: Interval | None,
+    time_ns: int,
+    by: By,
+    left_out: Sequence[int],
+) -> Found:
     """Twice: to see which record it is, and up to it."""
     end = (following.stream, following.position) if following else None
-    rerun = interval.begin()
+    rerun = interval.begin(left_out)
     stretches = []
     stamps = []
     for stretch in StretchReader(symbol, interval.stream, interval.position).read(entries_from(file, interval.block)):
@@ -156,7 +176,7 @@ def _run(file: JournalFile, symbol: str, interval: Interval, following: Interval
         stamps.append(apply(rerun, stretch)[:, by])
     times = np.concatenate(stamps)
     left = int(np.flatnonzero((times > 0) & (times <= time_ns))[-1]) + 1
-    rerun = interval.begin()
+    rerun = interval.begin(left_out)
     for stretch in stretches:
         left -= len(apply(rerun, stretch, left))
         if left == 0:

@@ -4,6 +4,7 @@ To see the book after any record, run the records of its interval again. Which i
 each of them say: no stamp only grows, neither the receive time of day nor the venue's.
 """
 
+from collections.abc import Sequence
 from typing import Final, NamedTuple
 
 from shm.journal import JournalFile
@@ -29,9 +30,9 @@ class Interval(NamedTuple):
     least_venue_ns: int  # of the book after each record; NEVER_NS if it never had a stamp
     checkpoint: Checkpoint | None  # None: from nothing
 
-    def begin(self) -> Rerun:
-        """The book at its beginning."""
-        return Rerun(LEVELS, MAX_DEPTH, checkpoint=self.checkpoint)
+    def begin(self, set_aside: Sequence[int]) -> Rerun:
+        """The book at its beginning; `set_aside` as in Rerun."""
+        return Rerun(LEVELS, MAX_DEPTH, checkpoint=self.checkpoint, set_aside=set_aside)
 
 
 def apply(rerun: Rerun, stretch: Stretch, most: int | None = None) -> Words:
@@ -42,11 +43,12 @@ def apply(rerun: Rerun, stretch: Stretch, most: int | None = None) -> Words:
 class Passage:
     """The intervals of one instrument in one file; goes on where it was when the file has grown."""
 
-    def __init__(self, symbol: str, carried: Interval | None) -> None:
-        """`carried`: how the file before ended, if that is known."""
+    def __init__(self, symbol: str, carried: Interval | None, set_aside: Sequence[int] = ()) -> None:
+        """`carried`: how the file before ended, if that is known. `set_aside`: as in Rerun."""
+        self._set_aside = set_aside
         self._cut: list[Interval] = []
         self._now = carried._replace(block=0) if carried else None
-        self._rerun = carried.begin() if carried else Rerun(LEVELS, MAX_DEPTH)
+        self._rerun = carried.begin(set_aside) if carried else self._from_nothing()
         self._reader = StretchReader(symbol, *(carried[:2] if carried else ()))
         self._block = 0
         self._position = carried.position if carried else 0
@@ -73,7 +75,7 @@ class Passage:
     def _take(self, stretch: Stretch, block: int) -> None:
         if self._now is None or stretch.stream != self._now.stream:
             self._close()
-            self._rerun = Rerun(LEVELS, MAX_DEPTH)
+            self._rerun = self._from_nothing()
             if stretch.is_head:  # its records are of a file before: no time of theirs is one of this file
                 apply(self._rerun, stretch)
                 self._position = stretch.end
@@ -93,6 +95,9 @@ class Passage:
             least_wall_ns=min(self._now.least_wall_ns, least_wall_ns),
             least_venue_ns=min(self._now.least_venue_ns, least_venue_ns),
         )
+
+    def _from_nothing(self) -> Rerun:
+        return Rerun(LEVELS, MAX_DEPTH, set_aside=self._set_aside)
 
     def _fresh(self, stream: Stream, position: int, block: int) -> Interval:
         return Interval(stream, position, block, NEVER_NS, NEVER_NS, self._rerun.checkpoint())

@@ -5,9 +5,8 @@ each call the working copy is what its worker's was once that had applied them. 
 `recover`: from a checkpoint, or from nothing.
 """
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Final
 
 import numpy as np
@@ -28,7 +27,6 @@ from .worker import Worker, map_memory
 RING_BYTES: Final = (
     8 << 20
 )  # a message of half of it fits, and the journal's are of rings that are no larger by default
-_NOWHERE: Final = Path("/nonexistent")
 _FIRST_SLOT: Final = 0
 _TRACED: Final = 1 << 12
 _MORE: Final = pump.MORE
@@ -50,9 +48,18 @@ class Rerun:
     """One instrument, from the state of `checkpoint` on; its records may not be older than that, or are passed over."""
 
     def __init__(
-        self, levels: int = 64, max_depth: int = 2048, *, checkpoint: "Checkpoint | None" = None, batch: int = 256
+        self,
+        levels: int = 64,
+        max_depth: int = 2048,
+        *,
+        checkpoint: "Checkpoint | None" = None,
+        batch: int = 256,
+        set_aside: Sequence[int] = (),
     ) -> None:
-        """`levels` that a cell shows of each side, `max_depth` that are kept, as in the symbol file of its worker."""
+        """`levels` that a cell shows of each side, `max_depth` that are kept, as in the symbol file of its worker.
+
+        `set_aside`: sequences of records that its worker left out (shm/quarantine.py), and so does this.
+        """
         ring, book = private_ring(RING_BYTES), Private(layout.book_regions(levels, max_depth))
         self._words: Words = ring.array("words")
         self._ring = RingWriter(self._words, 1)
@@ -60,7 +67,8 @@ class Rerun:
             checkpoint.put(book)
             self._words[layout.NEXT_SEQUENCE] = checkpoint.sequence + 1
         memory = map_memory(ring, book, Private(layout.changed_regions()))
-        self._worker = Worker(memory, Task("", batch, 1_000_000, 0, ()), _NOWHERE, replay=True)
+        memory = memory._replace(set_aside=np.zeros(max(1, len(set_aside)), np.int64))
+        self._worker = Worker(memory, Task("", batch, 1_000_000, 0, tuple(set_aside)), None, replay=True)
 
     @property
     def memory(self) -> Memory:
@@ -145,6 +153,11 @@ class Rerun:
             pump.checkpoint(self.memory)
             if at == FOREIGN:
                 raise LayoutError("the recorded bytes are no records of a ring: the journal is damaged or foreign")
+
+
+def warm() -> None:
+    """Compile, or load, every kernel that a rerun calls."""
+    Rerun(8, 16).lose()
 
 
 class Checkpoint:

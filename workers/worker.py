@@ -15,6 +15,7 @@ import numpy as np
 from shm import layout
 from shm.checkpoint import load_slot
 from shm.layout import Kind, Reason, Source, State
+from shm.quarantine import record_path
 from shm.records import AFTER, AT, CHUNK, CHUNKS, PEEK_WORDS, SEQUENCE, SIZE
 from shm.registry import generation_folder
 from shm.rows import through
@@ -129,19 +130,22 @@ def configure(memory: Memory, config: bytes) -> tuple[Memory, bool]:
 class Worker:
     """One instrument's loop around `pump`: what the kernel hands back, one record at a time, and when to stop."""
 
-    __slots__ = ("_chunks", "_hot", "_quarantine_folder", "_refusals", "_stopping", "_symbol", "memory")
+    __slots__ = ("_chunks", "_hot", "_kept_in", "_refusals", "_stopping", "_symbol", "memory")
 
     def __init__(
-        self, memory: Memory, task: Task, data_folder: Path, hot: HotFile | None = None, *, replay: bool = False
+        self, memory: Memory, task: Task, data_folder: Path | None, hot: HotFile | None = None, *, replay: bool = False
     ) -> None:
-        """`hot`: the file of its bars, if it has some. `replay`: its records' receive times are of another day."""
+        """`hot`: the file of its bars, if it has some. `replay`: its records' receive times are of another day.
+
+        What is set aside is kept in `data_folder`; None: it was kept when it was live.
+        """
         self._hot = hot
         memory.notes[pump.REPLAYED] = replay
         if hot is not None:
             memory = memory._replace(bars=hot.desk())
         self.memory = recover(memory)
         self._symbol = task.symbol
-        self._quarantine_folder = data_folder / "quarantine"
+        self._kept_in = data_folder
         self._stopping = False
         self._chunks = bytearray()
         self._refusals = Tally()  # of this life, for the log; readers see the book's own count
@@ -218,15 +222,18 @@ class Worker:
     def _set_aside(self, payload: bytes) -> None:
         """Keep the record in a file; of one in chunks the last counts, as everywhere."""
         record = self.memory.record
-        self._quarantine_folder.mkdir(parents=True, exist_ok=True)
-        file = self._quarantine_folder / f"{self._symbol}-{int(record[SEQUENCE])}.record"
-        with file.open("ab" if record[CHUNK] else "wb") as kept:
-            kept.write(payload)
-        if record[CHUNK] + 1 < record[CHUNKS]:
+        is_last = record[CHUNK] + 1 == record[CHUNKS]
+        if self._kept_in is not None:
+            file = record_path(self._kept_in, self._symbol, int(record[SEQUENCE]))
+            file.parent.mkdir(parents=True, exist_ok=True)
+            with file.open("ab" if record[CHUNK] else "wb") as kept:
+                kept.write(payload)
+            if is_last:
+                log.warning("%s: record %d was set aside", self._symbol, int(record[SEQUENCE]))
+        if is_last:
+            pump.finish_set_aside(self.memory)
+        else:
             self.memory.notes[pump.POSITION] = record[AFTER]
-            return
-        log.warning("%s: record %d was set aside", self._symbol, int(record[SEQUENCE]))
-        pump.finish_set_aside(self.memory)
 
     def _assemble(self, part: bytes) -> None:
         record = self.memory.record

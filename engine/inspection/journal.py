@@ -11,7 +11,8 @@ import numpy as np
 from shm.errors import JournalDamaged, LayoutError
 from shm.journal import JournalFile, journal_files
 from shm.journal_entries import Dropped, Entry, Head, Lane, Loss, Piece, RecordReader, RingRecord
-from shm.layout import GAP, Record
+from shm.layout import GAP, GENERATION_SHIFT, Record
+from shm.quarantine import noted, set_aside
 
 from ..table import reason_text
 from .report import Check, Checks, Groups, Pairs, Report, first_of
@@ -93,6 +94,8 @@ class Contents:
         self.files: dict[str, Shown] = {}
         self.rings: dict[tuple[str, int, int], Ring] = {}
         self.faults: list[str] = []
+        self.deadly: list[str] = []  # files that cannot be run, and why
+        self.left_out: set[tuple[str, int]] = set()  # symbol and sequence of records that nobody runs
         self._reader = RecordReader()
 
     def take(self, file: JournalFile) -> None:
@@ -105,6 +108,10 @@ class Contents:
             sum(block.stored_bytes for block in file.blocks),
             *(min(walls, default=0), max(walls, default=0)),
         )
+        known = set_aside([file.path])
+        self.left_out |= {(symbol, sequence) for symbol in known for sequence in known[symbol]}
+        if why := noted(file.path, file.bytes, known):
+            self.deadly.append(f"{file.path.name}: {why}")
         faults = list(file.verify())
         self.faults += faults
         try:
@@ -196,8 +203,16 @@ def _groups(contents: Contents) -> Iterator[tuple[str, Pairs]]:
     yield "rings: symbol, generation.made", tuple((ring.name, text) for ring in rings for text in _ring_texts(ring))
     gaps = [(ring.name, _gap_text(ring, reason)) for ring in rings for reason in sorted(ring.gaps)]
     losses = [(ring.name, _loss_text(loss)) for ring in rings for loss in ring.losses]
+    there = {(ring.lane.symbol, ring.lane.generation) for ring in rings}
+    left_out = [
+        (symbol, f"sequence {sequence}")
+        for symbol, sequence in sorted(contents.left_out)
+        if (symbol, sequence >> GENERATION_SHIFT) in there
+    ]
     if gaps:
         yield "gaps", tuple(gaps)
+    if left_out:
+        yield "set aside: records on which workers ended, left out of all that runs them", tuple(left_out)
     if losses:
         more = [("", f"and {len(losses) - LOSSES_SHOWN:,} more")] if len(losses) > LOSSES_SHOWN else []
         yield "losses: what could not be recorded", (*losses[:LOSSES_SHOWN], *more)
@@ -229,6 +244,7 @@ def _checks(contents: Contents) -> Checks:
         Check(f"headers, indexes, and {blocks:,} blocks: checksums and entries", first_of(contents.faults)),
         Check("pieces: each touches the one before, or a loss is marked", first_of(jumps)),
         Check("sequences: no hole that a gap does not name", first_of(holes)),
+        Check("files: none ended the processes that ran it", first_of(contents.deadly)),
     )
 
 

@@ -150,7 +150,8 @@ class Recorder:
             missing = (sequence + 1, ends.first_sequence - 1) if known and ends is not None else (0, 0)
             self.counts.jumps += 1
             self._enter(Loss(piece.lane, position, piece.begin, *missing), None, now)
-        self._enter(piece, ends, now)
+        if piece.data:  # one of no length says where a ring ended
+            self._enter(piece, ends, now)
         self._through[piece.lane] = piece.end, sequence if ends is None else ends.last_sequence
         self._stand(piece.lane, stand, now)
 

@@ -7,11 +7,12 @@ within it.
 """
 
 import logging
+import time
 from typing import Final
 
-from shm import layout, segment
-from shm.errors import LayoutError
-from shm.layout import RECORDING_WORDS, Kind
+from shm import segment
+from shm.layout import RECORDING_WORDS, STRETCH, Kind
+from shm.life import is_held
 from shm.pieces import Pieces
 from shm.registry import generation_folder
 
@@ -23,9 +24,12 @@ from .health import State
 from .lanes import Lanes
 from .predecessor import read_left
 from .recorder import Moment, Options, Recorder
+from .rests import Rests
 from .retention import Limits
 
 TURN_BYTES: Final = 4 << 20  # at most, so that a stop is not waited for
+ENGINE_END_S: Final = 1.0  # a killed one needs less
+_POLL_S: Final = 0.005
 
 _MIB: Final = 1 << 20
 _DAY_NS: Final = 86_400_000_000_000
@@ -47,7 +51,9 @@ class Taking:
         folder = job.settings.journal_folder
         left = read_left(folder, job.generation)
         self._pieces = Pieces(ring.array("words"))
-        self._lanes = Lanes(self._capacity_of, left.lanes.values())
+        self._rests = Rests(self._here, job.generation)
+        self._lanes = Lanes(self._rests.capacity, left.lanes.values())
+        self._engine_lock = job.folder / "engine.lock"
         self._recorder = Recorder(folder, job.generation, options(settings), disk, left)
         self._before = {name: self._page.read(name) for name, _ in self._recorder.counts.rows()}
         self._turn_ns = settings.block_ms * 1_000_000
@@ -59,8 +65,11 @@ class Taking:
 
     def turn(self, now: Moment) -> bool:
         """Take what is there, and write it; True if there may be more."""
+        self._rests.look()
         taken = list(self._pieces.take(TURN_BYTES))
         self._recorder.take(self._lanes.entries(taken), now)
+        if sum(STRETCH.itemsize + len(piece.data) for piece in taken) < TURN_BYTES:  # that was all
+            self._recorder.take(self._lanes.entries(self._rests.take()), now)
         self._recorder.tick(now)
         assert self._recorder.unwritten == 0  # see the head of this file
         self._pieces.done()
@@ -68,9 +77,15 @@ class Taking:
         return len(taken) > 0
 
     def close(self, now: Moment) -> None:
-        """The end in order: what the engine has put is written, and the file closed."""
+        """The end in order: what the engine has put is written, and the file closed.
+
+        If the engine has ended, it is for good, and what it could not put is written too.
+        """
+        is_over = self._engine_ended()
         while self.turn(now):
             pass
+        if is_over:
+            self._recorder.take(self._lanes.entries(self._rests.take(all_are_over=True)), now)
         self._recorder.close(now)
         self._tell()
 
@@ -84,14 +99,14 @@ class Taking:
             _log.warning("%s", f"{health.state.name.lower()} {health.why}".rstrip())
         self._said = health.state
 
-    def _capacity_of(self, symbol: str, generation: int, made: int) -> int:
-        try:
-            ring = segment.attach(self._here / f"{symbol}.ring", Kind.RING, generation=generation, symbol=symbol)
-        except (LayoutError, FileNotFoundError):
-            return 0  # it went while its bytes lay in our ring
-        capacity = int(ring.array("words")[layout.CAPACITY]) if ring.made == made else 0
-        ring.close()
-        return capacity
+    def _engine_ended(self) -> bool:
+        """Whether it has; one whose supervisor died with ours ends at the same moment as this begins to."""
+        until_s = time.monotonic() + ENGINE_END_S
+        while is_held(self._engine_lock):
+            if time.monotonic() > until_s:
+                return False
+            time.sleep(_POLL_S)
+        return True
 
 
 def options(settings: JournalSettings) -> Options:

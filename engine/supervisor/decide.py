@@ -17,6 +17,8 @@ from dataclasses import dataclass, replace
 from enum import Enum
 from typing import NamedTuple
 
+from shm.quarantine import CRASH_SIGNALS
+
 TICK_MS = 100
 
 NO_PROGRESS_TICKS = 300  # a heartbeat that stands still for so long: killed
@@ -31,7 +33,6 @@ STILLBORN = 3  # a life that never moved counts for so many: what cannot even st
 FREE_KILLS = 30  # ends from outside say nothing about the program: so many are answered at once, and none parks
 MAX_QUARANTINED = 64  # in one process; what its job has room for
 
-CRASH_SIGNALS = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGILL, signal.SIGFPE, signal.SIGABRT})
 _OUTSIDE_SIGNALS = frozenset({signal.SIGKILL, signal.SIGTERM})
 
 

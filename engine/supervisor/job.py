@@ -1,7 +1,7 @@
 """What launch tells the supervisor, as one JSON object on its standard input. It holds no secret."""
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,7 @@ class Job:
     launch_pid: int
     watched: Watched | None = None  # None: the symbols stay as they are
     replay: dict[str, Any] | None = None  # what is to be played, which the player checks; None: a venue is spoken with
+    set_aside: dict[str, tuple[int, ...]] = field(default_factory=dict)  # by symbol: what no worker of a replay runs
 
     @classmethod
     def from_json(cls, text: bytes) -> "Job":
@@ -47,13 +48,13 @@ class Job:
             value: Any = json.loads(text)
         except (ValueError, RecursionError) as error:
             raise CannotStart(f"the supervisor's job is not JSON ({error}): it is started by scripts/launch") from None
-        if not isinstance(value, dict) or value.keys() - {"watched", "replay"} != {
+        if not isinstance(value, dict) or value.keys() - {"watched", "replay", "set_aside"} != {
             "settings",
             "simulator",
             "launch_pid",
         }:
             raise CannotStart(
-                "the supervisor's job has other keys than settings, simulator, launch_pid, watched and replay"
+                "the supervisor's job has other keys than settings, simulator, launch_pid, watched, replay, set_aside"
             )
         simulator, launch_pid, replay = value["simulator"], value["launch_pid"], value.get("replay")
         if not isinstance(simulator, dict | None) or not isinstance(replay, dict | None) or type(launch_pid) is not int:
@@ -67,4 +68,14 @@ class Job:
             launch_pid,
             None if watched is None else Watched.from_json(watched),
             replay,
+            _set_aside(value.get("set_aside", {})),
         )
+
+
+def _set_aside(value: Any) -> dict[str, tuple[int, ...]]:
+    """Raises CannotStart."""
+    if not isinstance(value, dict) or not all(
+        isinstance(each, list) and all(type(number) is int for number in each) for each in value.values()
+    ):
+        raise CannotStart("the supervisor's job has records to set aside that are no lists of sequences by symbol")
+    return {symbol: tuple(each) for symbol, each in value.items()}

@@ -35,7 +35,7 @@ from .child import (
     start_recorder,
     start_simulator,
 )
-from .decide import Action, Park, Part, Phase, Role, Start, Stop, Tell, Why
+from .decide import Action, Begun, Park, Part, Phase, Role, Start, Stop, Tell, Why
 from .employment import historian_job, job_line, worker_job
 from .errors import RefusedForGood
 from .folder import Folder
@@ -67,6 +67,7 @@ class Supervisor:
         self._settings = job.settings
         self._simulator = job.simulator
         self._replay = job.replay
+        self._set_aside = job.set_aside
         self._memory = memory
         self._report = report
         self._signals = signals
@@ -297,7 +298,7 @@ class Supervisor:
         self._employ_engine()
         self._processes = processes_of(self._turnover.worked)
         for name in self._processes:
-            self._roles.setdefault(name, Role(name, Part.WORKER))
+            self._roles.setdefault(name, self._new_worker(name))
         for role in [role for role in self._roles.values() if role.part is Part.WORKER]:
             self._settle_worker(role)
 
@@ -331,7 +332,14 @@ class Supervisor:
             if all(each.process != name for each in (*held, *self._turnover.wanted.values())):
                 self._memory.drop_bell(name)
         elif role.phase is Phase.PARKED and self._started.get(name) != wanted:
-            self._roles[name] = Role(name, Part.WORKER)  # with another file it may well run
+            self._roles[name] = self._new_worker(name)  # with another file it may well run
+
+    def _new_worker(self, name: str) -> Role:
+        """One that has not lived yet. A replay's knows what its records did to live ones: the newest of it, where it is
+        more than a job has room for."""
+        symbols = [each.symbol for each in self._processes[name].symbols]
+        known = [Begun(symbol, sequence) for symbol in symbols for sequence in self._set_aside.get(symbol, ())]
+        return Role(name, Part.WORKER, quarantine=tuple(known[-decide.MAX_QUARANTINED :]))
 
     def _mapped(self) -> set[str]:
         """Instruments whose segments a worker has, or may have."""

@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from shm import LayoutError, Market, NotRecorded, Past
+from shm.errors import JournalDamaged
 from shm.journal_entries import Lane
 from shm.layout import State
 from shm.stretches import Stream
@@ -83,6 +84,22 @@ def test_its_process_ends_with_it_and_may_be_killed(past: Past, seen: list[made_
     pid = past._process.pid
     past.close()
     wait_for(lambda: not Path(f"/proc/{pid}").exists(), 10, "the end of the process that looked into the journal")
+
+
+def test_a_question_on_which_two_processes_crash_has_an_answer_that_says_so(
+    tmp_path: Path, seen: list[made_past.Past], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    started = tmp_path / "started"
+    deadly = tmp_path / "python"
+    deadly.write_text(f"#!/bin/sh\necho >> {started}\nread -r line\nkill -SEGV $$\n")
+    deadly.chmod(0o700)
+    with Past(tmp_path / "journal") as past:
+        with monkeypatch.context() as poisoned:
+            poisoned.setattr("sys.executable", str(deadly))
+            with pytest.raises(JournalDamaged, match=r"ended 2 processes that ran it \(SIGSEGV\)"):
+                past.book_at("M\n", 2**62)
+        assert started.read_text() == "\n\n"
+        assert past.book_at("MNQ", 2**62).sequence == seen[-1].state["sequence"]
 
 
 def test_a_market_asks_for_its_own_journal(

@@ -16,6 +16,8 @@ from engine.replay_digest import Ended
 from shm import NoEngine, attach
 from shm.errors import LayoutError
 from shm.journal_entries import Entry
+from shm.layout import GENERATION_SHIFT
+from shm.quarantine import record_path
 from shm.refill import words_of
 from shm.registry import engine_folder, generation_folder, read
 from tests import recorded_minute
@@ -142,3 +144,23 @@ def test_it_is_read_as_any_engine_and_says_that_it_is_a_replay(entries: list[Ent
     assert out == ""
     assert (data / "bars" / "MNQ" / "hot").exists()
     assert not (data / "bars" / "MES").exists()
+
+
+def test_what_live_workers_set_aside_is_left_out_and_kills_nobody(entries: list[Entry], tmp_path: Path) -> None:
+    """The digest is that of a rerun that leaves it out too; and of the whole journal's it is another."""
+    sequence = (GENERATION << GENERATION_SHIFT) + 100
+    path = record_path(tmp_path, "MNQ", sequence)
+    path.parent.mkdir()
+    path.touch()
+    rerun = Rerun(set_aside=(sequence,))
+    rerun.take(words_of(bytes_of(entries, "MNQ")))
+    wanted = tuple(int(rerun.memory.state[name][0]) for name in ("book_digest", "tape_digest"))
+    name = f"left-out-{os.getpid()}"
+    with replaying(name, tmp_path / "journal", "--speed", "max", "--symbols", "MNQ", "--digest") as process:
+        wait_for(lambda: pid_of(name, "MNQ"), LIMIT_S, "it runs")
+        here = generation_folder(engine_folder(name), GENERATION + 1)
+        (book,) = (Ended(here, each) for each in load_symbols(SHIPPED_SYMBOLS, ("MNQ",)))
+        _, errors = process.communicate(timeout=LIMIT_S)
+    assert (process.returncode, book.digests()) == (0, wanted), errors
+    assert "died" not in errors
+    assert wanted[0] != in_one_process(entries, "MNQ")[0]

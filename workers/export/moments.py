@@ -7,6 +7,7 @@ from typing import Final, NamedTuple
 from shm import layout
 from shm.journal import JournalFile
 from shm.layout import Rows
+from shm.quarantine import set_aside
 from shm.refill import words_of
 from shm.stretches import Stretch, StretchReader
 from shm.values import Scale
@@ -36,8 +37,9 @@ class Moment(NamedTuple):
 class Reader:
     """Runs the records of one instrument; nothing before them is known, so the book begins with the first snapshot."""
 
-    def __init__(self) -> None:
-        self._rerun = Rerun(_LEVELS, MAX_DEPTH)
+    def __init__(self, left_out: Sequence[int]) -> None:
+        """`left_out`: sequences that its worker set aside."""
+        self._rerun = Rerun(_LEVELS, MAX_DEPTH, set_aside=left_out)
         self._watched = Watched(MAX_DEPTH)
         self._trades = _Tail("tape", layout.TAPE_COUNT)
         self._quotes = _Tail("quotes", layout.QUOTE_COUNT)
@@ -86,7 +88,7 @@ def moments(
 
     `on_block`: told how many blocks are done, of how many in the file that is read. Raises LayoutError, JournalDamaged.
     """
-    reader, stretches = Reader(), StretchReader(symbol)
+    reader, stretches = Reader(set_aside(files).get(symbol, ())), StretchReader(symbol)
     for path in files:
         with JournalFile(path) as file:
             for done, block in enumerate(file.blocks):

@@ -35,6 +35,10 @@ class FaultyDisk(Disk):
         """From now on every call, or none."""
         self._failing = range(self.calls, 1 << 62) if failing else range(0)
 
+    def fail_after(self, calls: int, count: int) -> None:
+        """So many more calls succeed, then `count` of them fail."""
+        self._failing = range(self.calls + calls, self.calls + calls + count)
+
     def _call(self) -> None:
         self.calls += 1
         if self.calls - 1 in self._failing:

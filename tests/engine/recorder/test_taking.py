@@ -1,6 +1,7 @@
 """Turns of the recorder on rings that an engine fills, and on a disk that is full for a while."""
 
 import errno
+import random
 from pathlib import Path
 
 import pytest
@@ -13,7 +14,7 @@ from engine.recorder.taking import Taking, options
 from shm import layout
 from tests.engine.recorder.running import RING_BYTES, SYMBOLS, Stage
 from tests.engine.recorder.test_disk_faults import FaultyDisk
-from tests.system.recorded import check_whole
+from tests.system.recorded import check_marked, check_whole
 
 SECOND_NS = 10**9
 WALL_NS = 1_772_409_600 * SECOND_NS
@@ -111,6 +112,48 @@ def test_a_full_disk_is_said_counted_and_marked_and_recording_comes_back(tmp_pat
         assert stream.pieces[-1][1] == stage.tail(symbol)
         following = [record.sequence for record in stream.records if record.sequence > loss.last_sequence]
         assert following[0] == loss.last_sequence + 1
+
+
+@pytest.mark.parametrize("error", [errno.ENOSPC, errno.EIO])
+def test_whatever_call_fails_the_engine_has_its_room_back_and_recording_comes_back(
+    tmp_path: Path, seed: int, error: int
+) -> None:
+    """Faults of one recorder, each at another call of a turn or lasting for turns: the feed's side sees none."""
+    chance, stage, disk = random.Random(seed), Stage(tmp_path), FaultyDisk(0, 0, error)
+    taking = Taking(stage.job, disk)
+    stage.put(1)
+    taking.turn(moment(0))
+    second, said = 0.0, set()
+    for _ in range(100):
+        disk.fail_after(chance.randrange(6), 1 if chance.random() < 0.8 else 40)
+        for step in (0.2, 0.2, 20.0, 20.0):  # soon enough to fail again, and late enough for a try
+            stage.put(2)  # it asserts that there is room
+            taking.turn(moment(second := second + step))
+            assert stage.recorder[layout.HEAD] == stage.recorder[layout.TAIL]
+            said.add(stage.count("state"))
+        disk.fail(False)
+        taking.turn(moment(second := second + 20.0))
+        stage.put(1)
+        taking.turn(moment(second := second + 0.2))
+        assert stage.count("state") in (State.RECORDING, State.STALLED)
+    taking.close(moment(second))
+    assert (State.FULL if error == errno.ENOSPC else State.BROKEN) in said
+    assert stage.count("taken") == stage.count("written") + stage.count("lost")
+    assert stage.count("lost") > 0
+    assert [check_marked(stage.streams[symbol]) for symbol in SYMBOLS] == [stage.tail(symbol) for symbol in SYMBOLS]
+
+
+def test_what_came_before_there_was_a_recorder_is_written_and_what_found_no_room_is_marked(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    for _ in range(60):
+        stage.put(100)  # far more than the recorder's ring and the rings themselves hold
+    Taking(stage.job).close(moment(1))
+    for symbol in SYMBOLS:
+        stream = stage.streams[symbol]
+        assert stream.pieces[0][0] == 0
+        assert check_marked(stream) == stage.tail(symbol)
+        assert stream.lost
+    assert stage.count("jumps") >= len(SYMBOLS)
 
 
 def test_what_the_settings_ask_for() -> None:

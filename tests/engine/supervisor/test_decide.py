@@ -8,6 +8,7 @@ import pytest
 
 from engine.supervisor import decide as d
 from engine.supervisor.decide import Begun, Death, Park, Part, Phase, Role, Start, Stop, Tell, Why
+from shm.quarantine import CRASH_SIGNALS
 
 KILLED = Death(signal.SIGKILL, 0)
 CRASHED = Death(signal.SIGSEGV, 0)
@@ -213,7 +214,7 @@ def quarantined(*ends: tuple[object, int], symbols: str = "A" * 9) -> tuple[int,
     return tuple(begun.sequence for begun in role.quarantine)
 
 
-@pytest.mark.parametrize("how", [*sorted(d.CRASH_SIGNALS), NO_PROGRESS])
+@pytest.mark.parametrize("how", [*sorted(CRASH_SIGNALS), NO_PROGRESS])
 def test_two_crashes_running_on_one_record_set_it_aside(how: object) -> None:
     assert quarantined((how, 9)) == ()
     assert quarantined((how, 9), (how, 9)) == (9,)

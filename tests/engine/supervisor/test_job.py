@@ -20,6 +20,7 @@ def test_a_job_is_read_as_it_was_written() -> None:
     assert Job.from_json(json.dumps(GOOD).encode()) == Job(SETTINGS, {"seed": 7}, os.getpid())
     assert Job.from_json(json.dumps(GOOD | {"simulator": None}).encode()).simulator is None
     assert Job.from_json(json.dumps(GOOD | {"replay": {"speed": 1.0}}).encode()).replay == {"speed": 1.0}
+    assert Job.from_json(json.dumps(GOOD | {"set_aside": {"MNQ": [7, 8]}}).encode()).set_aside == {"MNQ": (7, 8)}
 
 
 @pytest.mark.parametrize(
@@ -34,6 +35,9 @@ def test_a_job_is_read_as_it_was_written() -> None:
         GOOD | {"launch_pid": True},
         GOOD | {"simulator": []},
         GOOD | {"replay": "x"},
+        GOOD | {"set_aside": [7]},
+        GOOD | {"set_aside": {"MNQ": 7}},
+        GOOD | {"set_aside": {"MNQ": [7.0]}},
     ],
 )
 def test_what_is_no_job(value: object) -> None:
