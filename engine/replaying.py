@@ -16,14 +16,16 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from shm import registry
+from shm import registry, segment
 from shm.errors import LayoutError, ShardbookError
 from shm.journal import files_of
+from shm.layout import KEEPER_WORDS, Kind
 
 from . import config
 from .arguments import WRONG_USE
 from .config import Settings
 from .entry import complain
+from .page import Page
 from .places import check_places
 from .replay_digest import Ended, Unfinished, digest
 from .replayer.job import Wanted
@@ -117,6 +119,9 @@ class Replay:
         self._content = content
         self.ended = [Ended(here, each) for each in settings.symbols]
         self._ends: list[int] = []  # of their rings, once all is played
+        self._keeper = Page(segment.attach(here / "keeper", Kind.KEEPER).array("words"), KEEPER_WORDS)
+        self._disk_errors = 0  # of the keeper's, that were told
+        self._data_folder = settings.data_folder
 
     def watch(self, options: argparse.Namespace, ending: Ending, console: Console) -> None:
         """Until the end is wanted; with --digest until all is played, and all workers have come to the end of that.
@@ -144,6 +149,12 @@ class Replay:
             raise EngineEnded("the engine ended by itself; the end of its log is above")
         if self._notices.given_up:
             raise Failed(self._notices.given_up)
+        if (errors := self._keeper.read("disk_errors")) > self._disk_errors:
+            said = (
+                "refused what the keeper wrote, and what it cannot keep is waited for: make room, or look at the disk"
+            )
+            self._notices.note(f"{self._data_folder}: {said}")
+            self._disk_errors = errors
 
     def _all_have_come(self) -> bool:
         """Every worker lives and has done what was played; what comes after it says that time goes on, and no more."""

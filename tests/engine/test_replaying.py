@@ -9,12 +9,13 @@ import pytest
 from rich.console import Console
 
 from engine import config
+from engine.page import Page
 from engine.replayer.stretches import Content
 from engine.replaying import Notices, Replay
 from engine.run import Ending, Failed
 from shm import layout, registry
 from shm.layout import Kind
-from shm.segment import Segment, create
+from shm.segment import Segment, attach, create
 
 PLAYED = {"event": "said", "role": "engine", "line": {"event": "played"}}
 WHY = "ended by SIGKILL, not for the first time, and is not started again"
@@ -47,6 +48,7 @@ def ring(tmp_path: Path) -> Any:
         kind: create(here / f"MNQ.{kind.name.lower()}", kind, regions, generation=GENERATION, symbol="MNQ")
         for kind, regions in ((Kind.RING, layout.ring_regions(1 << 14)), (Kind.BOOK, layout.book_regions(4, 8, 4, 4)))
     }
+    create(here / "keeper", Kind.KEEPER, layout.keeper_regions(), generation=GENERATION)
     listed = registry.Listed("MNQ", "MNQ", 1, 0, "", 4, 8, 1, 1000)
     data = str(tmp_path / "data")
     registry.write(
@@ -105,3 +107,17 @@ def test_who_is_given_up_before_the_engine_is_up_ends_it_too(ring: Any, tmp_path
     notices.say({"event": "parked", "role": "MNQ", "symbols": ["MNQ"], "why": WHY})
     with pytest.raises(Failed, match="the worker of MNQ"):
         watch(tmp_path, Engine([[]]), notices, console)
+
+
+def test_a_disk_that_lets_it_wait_is_told_of_each_time(ring: Any, tmp_path: Path, console: Console) -> None:
+    place = registry.generation_folder(tmp_path, GENERATION) / "keeper"
+    keeper = Page(attach(place, Kind.KEEPER, writable=True).array("words"), layout.KEEPER_WORDS)
+
+    class Full(Engine):
+        def events(self, timeout_s: float) -> list[dict[str, Any]]:
+            keeper.add("disk_errors", count=len(found := super().events(timeout_s)))
+            return found
+
+    with pytest.raises(StopIteration):
+        watch(tmp_path, Full([[], [PLAYED], [], [PLAYED]]), Notices(console), console)
+    assert console.file.getvalue().count("make room") == 2  # type: ignore[attr-defined]
