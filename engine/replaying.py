@@ -150,10 +150,8 @@ class Replay:
         if self._notices.given_up:
             raise Failed(self._notices.given_up)
         if (errors := self._keeper.read("disk_errors")) > self._disk_errors:
-            said = (
-                "refused what the keeper wrote, and what it cannot keep is waited for: make room, or look at the disk"
-            )
-            self._notices.note(f"{self._data_folder}: {said}")
+            where = f"the disk of {self._data_folder}"
+            self._notices.note(f"{where} refused what the keeper wrote, and the replay waits for it: make room there")
             self._disk_errors = errors
 
     def _all_have_come(self) -> bool:
