@@ -22,7 +22,7 @@ _OF_THE_ROW = ("number", "sequence", "revision", "spare")  # where it lies, and 
 
 
 class Unfinished(Exception):
-    """A worker did not come to the end of its ring."""
+    """A worker did not come to the end of its ring, or it has lost bars, and which it loses is chance."""
 
 
 class Ended:
@@ -36,10 +36,14 @@ class Ended:
         self._slots = segment.attach(here / f"{symbol}.book", Kind.BOOK, symbol=symbol).array("slots")
 
     @property
-    def has_room(self) -> bool:
-        """Whether the worker follows: it releases at the latest when a quarter of the ring is behind it."""
-        waiting = int(self._words[layout.TAIL] - self._words[layout.HEAD])
-        return waiting <= int(self._words[layout.CAPACITY]) // 2
+    def played(self) -> int:
+        """The position to which records were put in."""
+        return int(self._words[layout.TAIL])
+
+    @property
+    def released(self) -> int:
+        """The position from which a worker that is started now goes on."""
+        return int(self._words[layout.HEAD])
 
     @property
     def wall_ns(self) -> int:
@@ -69,6 +73,11 @@ def digest(ended: Iterable[Ended], data_folder: Path) -> str:
         made.update(f"{symbol} {each.digests()}\n".encode())
         for name in each.settings.timeframes:
             bars = Bars(data_folder, symbol, name)
+            if bars.lost:
+                raise Unfinished(
+                    f"{bars.lost:,} {name} bars of {symbol} are lost, because one record closed more of them than"
+                    f" there was room for: raise hot_rows in the file of {symbol}, and play it again"
+                )
             forming = bars.forming()
             kept = [name for name in forming.dtype.names or () if name not in _OF_THE_ROW]
             made.update(f"{symbol} {name} {forming[kept].tolist()}\n".encode())

@@ -16,16 +16,17 @@ from typing import Any
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from shm import registry
+from shm import registry, segment
 from shm.errors import LayoutError, ShardbookError
 from shm.journal import files_of
-from shm.layout import GENERATION_SHIFT
+from shm.layout import GENERATION_SHIFT, KEEPER_WORDS, Kind
 from shm.quarantine import set_aside
 
 from . import config
 from .arguments import WRONG_USE
 from .config import Settings
 from .entry import complain
+from .page import Page
 from .places import check_places
 from .replay_digest import Ended, Unfinished, digest
 from .replayer.job import Wanted
@@ -92,7 +93,8 @@ def _left_out(files: list[Path], content: Content) -> dict[str, tuple[int, ...]]
 
 
 class Notices(Screen):
-    """What is said of an engine, and with it that all is played, which a short journal is before the engine is up.
+    """What is said of an engine, and with it what a replay goes by, which may be said before the engine is up: that
+    all of a short journal is played, and that a process is given up without which nothing comes to its end.
 
     Not to be entered: the bar is drawn in its place, and what is said goes above that.
     """
@@ -100,12 +102,17 @@ class Notices(Screen):
     def __init__(self, console: Console) -> None:
         super().__init__(console, quiet=True)
         self.is_played = False
+        self.given_up = ""  # which, and why
 
     def say(self, event: Mapping[str, Any]) -> None:
         """One event of the supervisor's."""
         match event:
             case {"event": "said", "line": {"event": "played"}}:
                 self.is_played = True
+            case {"event": "parked", "why": why, "symbols": [symbol, *_]}:
+                self.given_up = f"the worker of {symbol} {why}"
+            case {"event": "parked", "role": "keeper", "why": why}:
+                self.given_up = f"the keeper {why}, and nobody else makes room for bars"
         super().say(event)
 
 
@@ -121,18 +128,22 @@ class Replay:
         self._folder = Path(ready["folder"])
         self._content = content
         self.ended = [Ended(here, each) for each in settings.symbols]
+        self._ends: list[int] = []  # of their rings, once all is played
+        self._keeper = Page(segment.attach(here / "keeper", Kind.KEEPER).array("words"), KEEPER_WORDS)
+        self._disk_errors = 0  # of the keeper's, that were told
+        self._data_folder = settings.data_folder
 
     def watch(self, options: argparse.Namespace, ending: Ending, console: Console) -> None:
-        """Until the end is wanted; with --digest until all is played, and all workers have nearly come to the end.
+        """Until the end is wanted; with --digest until all is played, and all workers have come to the end of that.
 
-        Raises Failed if the engine fails.
+        Raises Failed if the engine fails, and if it cannot come to the end.
         """
         first_ns = max(self._content.first_wall_ns or 0, options.from_wall_ns or 0)
         last_ns = min(self._content.last_wall_ns or 0, options.to_wall_ns or sys.maxsize)
         columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %")
         with Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as progress:
             task = progress.add_task("playing", total=max(1, last_ns - first_ns))
-            while not ending.wanted and not (options.digest and self._notices.is_played and self._all_follow()):
+            while not ending.wanted and not (options.digest and self._notices.is_played and self._all_have_come()):
                 self._listen()
                 reached_ns = min(each.wall_ns for each in self.ended)
                 progress.update(task, completed=max(0, min(reached_ns, last_ns) - first_ns))
@@ -146,15 +157,19 @@ class Replay:
                 raise Failed(event["message"])
         if not self._engine.running:
             raise EngineEnded("the engine ended by itself; the end of its log is above")
+        if self._notices.given_up:
+            raise Failed(self._notices.given_up)
+        if (errors := self._keeper.read("disk_errors")) > self._disk_errors:
+            where = f"the disk of {self._data_folder}"
+            self._notices.note(f"{where} refused what the keeper wrote, and the replay waits for it: make room there")
+            self._disk_errors = errors
 
-    def _all_follow(self) -> bool:
-        """Every worker lives and is near the end of its ring. Raises Failed for one that is not started again."""
-        for listed in registry.read(self._folder).instruments:
-            if listed.parked:
-                raise Failed(f"the worker of {listed.symbol} {listed.parked}")
-            if not listed.pid:
-                return False
-        return all(each.has_room for each in self.ended)
+    def _all_have_come(self) -> bool:
+        """Every worker lives and has done what was played; what comes after it says that time goes on, and no more."""
+        self._ends = self._ends or [each.played for each in self.ended]
+        if not all(listed.pid for listed in registry.read(self._folder).instruments):
+            return False
+        return all(each.released >= end for each, end in zip(self.ended, self._ends, strict=True))
 
 
 def run(options: argparse.Namespace, settings: Settings, content: Content, ending: Ending, log: Path) -> str:

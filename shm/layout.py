@@ -639,6 +639,7 @@ RECORDING_BYTES = 4096
 BARS_SCALE = 0  # price_scale, price_increment, size_scale, size_increment; all 0 before the first config record
 BARS_SCALE_CHECKSUM = 4  # 0 until then
 _BARS_LINES = 2
+BARS_FULL = (4, 5)  # of a timeframe's rows that are closed and not sealed: from there on the keeper seals
 
 
 def bars_line(t: int) -> int:

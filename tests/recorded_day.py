@@ -1,4 +1,4 @@
-"""A day of one instrument as an engine records it: so many records, evenly spread over 24 hours of venue time."""
+"""A day of one instrument as an engine records it, or less: so many records, evenly spread over that venue time."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -18,13 +18,13 @@ _A_PIECE = 500  # records
 _VENUE = int(Venue.PROJECTX)
 
 
-def write(folder: Path, rng: np.random.Generator, records: int) -> None:
+def write(folder: Path, rng: np.random.Generator, records: int, length_ns: int = DAY_NS) -> None:
     """The journal. Every tenth record is a clock frame."""
     pieces = -(-records // _A_PIECE)
-    step_ms = DAY_NS // 1_000_000 // pieces
+    step_ms = length_ns // 1_000_000 // pieces
     entries: list[Entry] = [Lane(0, "MNQ", GENERATION, 1, RING_BYTES)]
     through = 0
-    kinds = _records(rng, records)
+    kinds = _records(rng, records, length_ns)
     for _ in range(pieces):
         data = b"".join(ring_bytes(made) for made, _ in zip(kinds, range(_A_PIECE), strict=False))
         entries.append(Piece(0, through, through + len(data), memoryview(data)))
@@ -32,8 +32,8 @@ def write(folder: Path, rng: np.random.Generator, records: int) -> None:
     record(folder, entries, Options(file_bytes=16 << 20), step_ms=step_ms).close(later(step_ms * len(entries)))
 
 
-def _records(rng: np.random.Generator, count: int) -> Iterator[RingRecord]:
-    step_ns = DAY_NS // count
+def _records(rng: np.random.Generator, count: int, length_ns: int) -> Iterator[RingRecord]:
+    step_ns = length_ns // count
     draws = rng.integers(1 << 30, size=(count, 3)).tolist()
     for n, (what, where, size) in enumerate(draws):
         ago_ns = n * step_ns

@@ -39,6 +39,7 @@ EMPTY_NONE, EMPTY_FLAT, EMPTY_MARKED = range(3)
 (FRAMES, GRACE_NS, FILE, FILE_WORDS, AT_SLOTS, AT_ROWS, AT_WORK, AT_BAR, AT_SESSIONS, SESSIONS, BROKEN, CHANGED) = (
     range(12)
 )
+APPENDED = 12  # 1: rows were closed since `is_full` said no
 HEAD_WORDS = 16
 (UNIT, AMOUNT, LENGTH_NS, EMPTY, FIRST, ROWS, FIRST_NUMBER, REACH, MEASURE, DIRTY) = range(10)
 FRAME_WORDS = 16
@@ -73,6 +74,7 @@ _BUY = layout.BUY
 _LINE = 2 * layout.WORDS_A_LINE
 _FIRST_LINE = layout.bars_line(0)
 _FIRST_SEALED = layout.sealed_line(0)
+_FULL, _OF = layout.BARS_FULL
 _CONTROL = layout.HEADER_BYTES // 8
 
 assert _names[: _LATE + 1] == [
@@ -147,18 +149,38 @@ def _put(desk: Words, file: Words, t: int, bar: int, number: int) -> None:
 
 
 @kernel
+def _unsealed(desk: Words, file: Words, t: int) -> int:
+    """Closed rows that may not be overwritten."""
+    sealed = load_acquire(file, _CONTROL + _FIRST_SEALED + t * _LINE)
+    return desk[_work(desk, t) + COUNT] - max(sealed, desk[HEAD_WORDS + t * FRAME_WORDS + FIRST_NUMBER])  # type: ignore[no-any-return]
+
+
+@kernel
 def _append(desk: Words, file: Words, t: int, bar: int) -> None:
     """A closed row. Where nothing is sealed below it is lost, which is counted, and the next bar to open says so."""
     work = _work(desk, t)
-    frame = HEAD_WORDS + t * FRAME_WORDS
-    number = desk[work + COUNT]
-    sealed = max(load_acquire(file, _CONTROL + _FIRST_SEALED + t * _LINE), desk[frame + FIRST_NUMBER])
-    if number - sealed >= desk[frame + ROWS]:
+    desk[APPENDED] = 1
+    if _unsealed(desk, file, t) >= desk[HEAD_WORDS + t * FRAME_WORDS + ROWS]:
         desk[work + _LOST] += 1
         desk[work + _PENDING] |= _SUSPECT
         return
+    number = desk[work + COUNT]
     _put(desk, file, t, bar, number)
     desk[work + COUNT] = number + 1
+
+
+@kernel
+def is_full(desk: Words) -> bool:
+    """Whether a timeframe has so many rows that the keeper will seal half of them: who can wait, waits for that, and
+    then no record finds less than a fifth of the rows free. To be asked between two records, when all is committed."""
+    if desk[APPENDED] == 0:
+        return False
+    file = words_at(desk[FILE], desk[FILE_WORDS])
+    for t in range(desk[FRAMES]):
+        if _unsealed(desk, file, t) * _OF >= desk[HEAD_WORDS + t * FRAME_WORDS + ROWS] * _FULL:
+            return True
+    desk[APPENDED] = 0
+    return False
 
 
 @kernel

@@ -227,7 +227,7 @@ class HotFile:
         at_bar = at_work + n * bar_rows.FORMING_WORDS
         at_sessions = at_bar + bar_rows.BAR_WORDS
         desk = np.zeros(at_sessions + layout.KEPT_SESSIONS * bars.SESSION_WORDS, np.int64)
-        desk[bars.FRAMES], desk[bars.GRACE_NS], desk[bars.BROKEN] = n, self._plan.grace_ns, 1
+        desk[bars.FRAMES], desk[bars.GRACE_NS], desk[bars.BROKEN], desk[bars.APPENDED] = n, self._plan.grace_ns, 1, 1
         desk[bars.FILE] = np.frombuffer(self._segment.memory, np.int64, 1).ctypes.data
         desk[bars.FILE_WORDS] = len(words)
         desk[bars.AT_SLOTS] = self._segment.regions["slots"].offset // 8

@@ -4,6 +4,10 @@ For each record: note its sequence in `begun`, decode, apply, commit its tape, e
 a cell, `through`, the wish for a resync, the wake-up, and a checkpoint when one is due; only then is ring space
 released. What the kernel cannot take alone (a record the scanner refuses, a config record, a chunk, a record to
 be set aside) ends the call with a code; Python does that one record in its place and calls again.
+
+A replay waits where a bar might find no room: the keeper has time of today to seal what is played of a whole day. It
+applies no record while the rows of a timeframe are so many that the keeper will seal, so nothing is released, the ring
+fills, and the player waits with it. Live nobody waits, and a bar without room is counted.
 """
 
 from typing import NamedTuple
@@ -28,7 +32,7 @@ MAX_BATCH = 4096
 CHECKPOINT_EVERY_NS = 10_000_000
 POLL_NS = 100_000_000  # every wait returns to Python within this, so that signals work
 
-IDLE, MORE, SLOW, CONFIGURE, CHUNKED, SET_ASIDE, SESSIONS = range(7)
+IDLE, MORE, SLOW, CONFIGURE, CHUNKED, SET_ASIDE, SESSIONS, FULL = range(8)
 
 # Private notes of one worker: nothing here outlives the process.
 NOTES = 16
@@ -319,6 +323,8 @@ def _apply_next(m: Memory) -> int:
         return MORE
     if kind == _RECORD_PRESENT:
         m.notes[PRESENT_NS] = m.record[RECV]
+        if m.notes[DUE_FROM] == 0:  # so that what was played last is released, though it was clock frames
+            m.notes[DUE_FROM] = boottime_ns(m.scratch) + CHECKPOINT_EVERY_NS
         m.state[0].position = m.record[AFTER]
         m.notes[POSITION] = m.record[AFTER]
         return MORE
@@ -395,13 +401,18 @@ def checkpoint(m: Memory) -> None:
 
 @kernel
 def pump(m: Memory) -> int:
-    """Apply records until the ring is empty (IDLE), the batch is full (MORE), or Python is needed (other codes)."""
+    """Apply records until the ring is empty (IDLE), the batch is full (MORE), a replay's bars have to be sealed before
+    the next one (FULL), or Python is needed (other codes)."""
     m.ring[_HEARTBEAT] += 1
+    waits = m.notes[REPLAYED] != 0
     tail = load_acquire(m.ring, _TAIL)
     count = 0
     started_ns = 0
     code = IDLE
     while peek(m.ring, m.notes[POSITION], tail, m.record):
+        if waits and bars.is_full(m.bars):
+            code = FULL
+            break
         code = _apply_next(m)
         if code != MORE:
             break
@@ -416,7 +427,7 @@ def pump(m: Memory) -> int:
                 break
         code = IDLE
     publish_batch(m)
-    if code == IDLE or code == MORE:
+    if code == IDLE or code == MORE or code == FULL:
         store_relaxed(m.ring, _BEGUN, 0)
     return code
 

@@ -5,6 +5,7 @@ A kernel looks at all rings at once and names those that have something to do; f
 A look costs a call and a load a ring: who wants the last microsecond gives its instrument a process of its own.
 """
 
+import time
 from collections.abc import Sequence
 from types import FrameType
 from typing import Protocol
@@ -28,6 +29,8 @@ Table = npt.NDArray[np.int64]
 RING, RING_WORDS, CONTROL, CONTROL_WORDS = ADDRESS, WORDS, 2, 3
 _DESK_WORDS = 4
 
+FINISH_S = 2.0  # that a process waits for room for its bars when it is to end: after 3 it would be killed
+
 _HEARTBEAT = layout.HEARTBEAT
 _TAIL = layout.TAIL
 _POSITION = pump.POSITION
@@ -41,7 +44,7 @@ class Instrument(Protocol):
     memory: Memory
 
     def take_turn(self) -> None: ...
-    def finish(self) -> None: ...
+    def finish(self, by_s: float) -> None: ...
 
 
 @kernel
@@ -104,8 +107,9 @@ class Shared:
         while not self._stopping:
             if not self.take_turns():
                 self.rest()
+        by_s = time.monotonic() + FINISH_S
         for each in self._instruments:
-            each.finish()
+            each.finish(by_s)
 
     def take_turns(self) -> bool:
         """A turn for each instrument that has something to do; False if none has."""

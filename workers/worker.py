@@ -6,6 +6,7 @@ book), then the ring from there. What readers have already seen, cells, tape and
 
 import logging
 import signal
+import time
 from pathlib import Path
 from types import FrameType
 from typing import Any, Protocol
@@ -29,12 +30,13 @@ from .hotfile import HotFile, open_bars, plan
 from .job import Job, Task
 from .private import Private, private_ring
 from .pump import Memory
-from .shared import Shared
+from .shared import FINISH_S, Shared
 from .tally import Tally
 
 log = logging.getLogger("worker")
 
 _PAD_BYTES = 128  # zeros behind an assembled record: the scanner's stop
+_FULL_WAIT_S = 0.002  # of a replay, between two looks whether the keeper has sealed: it takes a hundred times as long
 
 
 class Arrays(Protocol):
@@ -164,7 +166,7 @@ class Worker:
         """Pump until stopped, and then finish."""
         while not self._stopping:
             self.handle(pump.serve(self.memory))
-        self.finish()
+        self.finish(time.monotonic() + FINISH_S)
 
     def take_turn(self) -> None:
         """One batch, shown before it is another instrument's turn."""
@@ -173,15 +175,24 @@ class Worker:
             self.handle(code)
             pump.end_turn(self.memory)
 
-    def finish(self) -> None:
-        """Empty the ring and write a last checkpoint."""
+    def finish(self, by_s: float) -> None:
+        """Empty the ring and write a last checkpoint. What its bars have no room for at `by_s`, of time.monotonic,
+        stays in the ring: a successor takes it."""
         while (code := pump.pump(self.memory)) != pump.IDLE:
+            if code == pump.FULL and time.monotonic() >= by_s:
+                log.warning(
+                    "%s: the keeper makes no room for its bars: it ends before the end of its ring", self._symbol
+                )
+                break
             self.handle(code)
         pump.checkpoint(self.memory)
 
     def handle(self, code: int) -> None:
-        """Do in Python, in its place, the one record that the kernel left, if it left one."""
+        """Do in Python, in its place, the one record that the kernel left, if it left one; or wait for the keeper."""
         if code in (pump.IDLE, pump.MORE):
+            return
+        if code == pump.FULL:
+            time.sleep(_FULL_WAIT_S)
             return
         memory = self.memory
         record = memory.record

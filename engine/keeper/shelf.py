@@ -6,11 +6,10 @@ it is not older than what was sealed of it; the rows are sealed; then the worker
 
 import logging
 from collections.abc import Iterator
-from typing import Final
 
 import numpy as np
 
-from shm.layout import Rows
+from shm.layout import BARS_FULL, Rows
 from shm.sealed import MAX_FILE_ROWS
 
 from .disk import Disk
@@ -18,14 +17,13 @@ from .hot import Hot
 from .repairs import Repairs
 from .store import Store
 
-FULL: Final = (4, 5)  # of the ring's rows, when half of them are sealed
-
 _log = logging.getLogger(__name__)
 
 
 def due(sealed: int, end: int, size: int) -> int:
-    """The number that is to be sealed to, of a ring of `size` rows with those from `sealed` to `end` in it."""
-    full = (end - sealed) * FULL[1] >= size * FULL[0]
+    """The number that is to be sealed to, of a ring of `size` rows with those from `sealed` to `end` in it: half of
+    them when it is full."""
+    full = (end - sealed) * BARS_FULL[1] >= size * BARS_FULL[0]
     return sealed + size // 2 if full else sealed
 
 

@@ -9,6 +9,7 @@ from engine.replay_digest import Ended, Unfinished, digest
 from shm import layout
 from shm.layout import Kind
 from shm.segment import Segment, create
+from tests.workers.bar_rig import SECOND, TICKS, BarRig
 
 SETTINGS = SymbolSettings("MNQ", timeframes=())
 
@@ -48,13 +49,31 @@ def test_the_newest_whole_checkpoint_counts_even_when_its_file_is_gone(
         ended.digests()
 
 
-def test_a_worker_follows_that_has_half_of_the_ring_behind_it(made: tuple[Segment, Segment], tmp_path: Path) -> None:
-    ended, words = Ended(tmp_path, SETTINGS), made[0].array("words")
+def test_how_far_a_worker_has_come(made: tuple[Segment, Segment], tmp_path: Path) -> None:
+    ended = Ended(tmp_path, SETTINGS)
+    assert (ended.released, ended.played) == (0, 800)
+    made[0].array("words")[layout.HEAD] = 400
+    assert (ended.released, ended.played) == (400, 800)
+
+
+def test_bars_that_are_lost_make_no_digest(made: tuple[Segment, Segment], tmp_path: Path) -> None:
+    ended = Ended(tmp_path, SymbolSettings("MNQ", timeframes=("1s",)))
+    checkpoint(made[1], 1, 800, 5)
+    rig = BarRig(tmp_path / "bars" / "MNQ", "1s", hot_rows=256)
+    rig.snapshot()
     found = []
-    for head, tail in ((0, 800), (0, (1 << 13) + 8), (8, (1 << 13) + 8)):
-        words[layout.HEAD], words[layout.TAIL] = head, tail
-        found.append(ended.has_room)
-    assert found == [True, False, True]
+    for wanted in (256, 257):
+        while rig.slot(0)["count"] + rig.slot(0)["lost"] < wanted:
+            rig.trades([(rig.wall_ns, TICKS, 1, 0)])
+            rig.later(2 * SECOND)
+            rig.clock()
+            rig.drain()
+        found.append(int(rig.slot(0)["lost"]))
+        if found == [0]:
+            digest([ended], tmp_path)
+    assert found == [0, 1]
+    with pytest.raises(Unfinished, match=r"^1 1s bars of MNQ are lost.*hot_rows"):
+        digest([ended], tmp_path)
 
 
 def test_another_book_is_another_number(made: tuple[Segment, Segment], tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from engine.config import load_symbols
+from engine.config import SHIPPED_SYMBOLS, load_symbols
 from engine.replay_digest import Ended, digest
 from shm.bars import Bars
 from shm.journal import JournalFile, files_of
@@ -36,17 +36,14 @@ KILLS = 20 if os.environ.get("SHARDBOOK_DAY") else 8
 def test_a_day_comes_to_one_digest_though_its_worker_is_killed(tmp_path: Path, seed: int) -> None:
     journal, name, rng = tmp_path / "journal", f"day-{os.getpid()}", np.random.default_rng(seed)
     recorded_day.write(journal, rng, RECORDS)
-    files = tmp_path / "symbols"
-    files.mkdir()
-    (files / "MNQ.toml").write_text("hot_rows = 131072\n")  # a day of seconds: no keeper has to keep up
-    arguments = ("--symbols-dir", str(files), "--speed", "max", "--digest")
+    arguments = ("--speed", "max", "--digest")
     with replaying(name, journal, *arguments) as process:
         first = ended(process)
-    (settings,) = load_symbols(files, ["MNQ"])
+    (settings,) = load_symbols(SHIPPED_SYMBOLS, ["MNQ"])
     again = tmp_path / "again"
     killed: set[int] = set()
     # At a pace at which there is time to kill: a day in a quarter of a minute.
-    paced = ("--symbols-dir", str(files), "--speed", "6000", "--digest", "--data", str(again))
+    paced = ("--speed", "6000", "--digest", "--data", str(again))
     with replaying(name, journal, *paced) as process:
         wait_for(lambda: pid_of(name, "player"), LIMIT_S, "it runs")
         book = Ended(generation_folder(engine_folder(name), GENERATION + 1), settings)

@@ -3,6 +3,8 @@
 import os
 import random
 import shutil
+import threading
+import time
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -14,7 +16,9 @@ from shm import layout
 from shm.bars import highest
 from shm.layout import BarFlag, Reason
 from tests import model
+from tests.waiting import wait_for
 from tests.workers.bar_rig import BEGIN_NS, SECOND, SLACK_NS, TICKS, BarRig, cut, of_bar, of_row, week_of
+from workers import pump
 
 SESSIONS = int(os.environ.get("SHARDBOOK_BAR_SESSIONS", "25"))  # that are held against the model
 SUMMED_SESSIONS = 40 * SESSIONS
@@ -210,6 +214,89 @@ def test_a_full_ring_counts_what_it_loses_and_marks_the_next_bar(tmp_path: Path)
         int(BarFlag.COMPLETE | BarFlag.SUSPECT),
         int(BarFlag.COMPLETE),
     ]
+
+
+class Replayed(BarRig):
+    """A rig whose worker replays: three hundred bars wait in its ring, of which 256 have room."""
+
+    def __init__(self, folder: Path, hot_rows: int = 256) -> None:
+        super().__init__(folder, "1m 1s", hot_rows=hot_rows)
+        self.snapshot()
+        self.drain()
+        self.begin()
+        for _ in range(300):
+            self.trades([(self.wall_ns, TICKS, 1, 0)])
+            self.later(2 * SECOND)
+            self.clock()
+        self.engine.publish()
+
+    def begin(self) -> None:
+        self.memory.notes[pump.REPLAYED] = 1
+
+    def go_on(self) -> int:
+        """Until the worker can do no more: what it says then."""
+        while (code := pump.pump(self.memory)) == pump.MORE:
+            pass
+        return code
+
+    def seal_to(self, number: int) -> None:
+        self.hot.array("control")[layout.sealed_line(1)] = number  # type: ignore[union-attr]
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Closed, and lost."""
+        return int(self.slot(1)["count"]), int(self.slot(1)["lost"])
+
+
+def test_a_replay_waits_while_the_keeper_has_to_seal(tmp_path: Path) -> None:
+    rig, roomy = Replayed(tmp_path / "full"), Replayed(tmp_path / "roomy", hot_rows=512)
+    assert roomy.go_on() == pump.IDLE
+    assert rig.go_on() == pump.FULL
+    assert rig.counts == (205, 0)  # four fifths: see tests/engine/keeper/test_shelf.py
+    words = rig.ring.array("words")
+    assert words[layout.BEGUN] == 0, "a death now would be laid at a record's door"
+    before = int(words[layout.HEARTBEAT]), int(rig.memory.state["position"][0])
+    assert rig.go_on() == pump.FULL
+    assert (int(words[layout.HEARTBEAT]), int(rig.memory.state["position"][0])) == (before[0] + 1, before[1])
+    rig.seal_to(1)  # and the next bar takes what became free
+    assert rig.go_on() == pump.FULL
+    assert rig.counts == (206, 0)
+    rig.restart()  # whoever comes after a kill waits too
+    rig.begin()
+    assert rig.go_on() == pump.FULL
+    assert rig.counts == (206, 0)
+    rig.seal_to(128)
+    assert rig.go_on() == pump.IDLE
+    assert rig.counts == roomy.counts == (300, 0)
+    assert rig.rows(1).tobytes() == roomy.rows(1)[-256:].tobytes()
+
+
+def test_without_a_replay_nobody_waits(tmp_path: Path) -> None:
+    rig = Replayed(tmp_path)
+    rig.memory.notes[pump.REPLAYED] = 0
+    assert rig.go_on() == pump.IDLE
+    assert rig.counts == (256, 44)
+
+
+def test_who_is_to_end_waits_for_the_keeper_within_limits(tmp_path: Path) -> None:
+    rig = Replayed(tmp_path)
+    rig.worker.finish(by_s=time.monotonic())
+    assert rig.counts == (205, 0)
+    assert rig.memory.ring[layout.HEAD] == rig.memory.state["position"][0] < rig.memory.ring[layout.TAIL]
+    rig.restart()  # and its successor goes on from there
+    rig.begin()
+
+    def seal() -> None:
+        wait_for(lambda: rig.counts[0] == 206, 20, "the wait")
+        rig.seal_to(128)
+
+    keeper = threading.Thread(target=seal)
+    rig.seal_to(1)
+    keeper.start()
+    rig.worker.finish(by_s=time.monotonic() + 20)
+    keeper.join()
+    assert rig.counts == (300, 0)
+    assert rig.memory.ring[layout.HEAD] == rig.memory.ring[layout.TAIL]
 
 
 def test_days_weeks_and_months_follow_the_session_table(tmp_path: Path) -> None:

@@ -9,7 +9,9 @@ import pytest
 
 from shm import layout
 from shm.layout import Reason, State
+from shm.refill import put_present
 from tests import model
+from tests.waiting import wait_for
 from tests.workers import rig
 from tests.workers.rig import Rig, depth, quote, snapshot, trades
 from workers import pump
@@ -360,3 +362,18 @@ def test_another_contract_is_another_book_and_the_tape_goes_on() -> None:
     one.drain()
     assert (one.state["state"], one.state["refused"]) == (State.LIVE, 0)
     assert len(one.tape()) == 2
+
+
+def test_what_a_replay_played_last_is_released_when_time_goes_on() -> None:
+    alone = Rig()
+    alone.engine.clock()  # no data: by itself it is no reason for a checkpoint
+    alone.drain()
+    words = alone.memory.ring
+    assert words[layout.HEAD] == 0
+    assert put_present(words)
+
+    def released() -> bool:
+        alone.drain()
+        return bool(words[layout.HEAD] == words[layout.TAIL])
+
+    wait_for(released, 20, "a checkpoint")

@@ -18,6 +18,7 @@ from shm.registry import generation_folder
 from shm.ring import RingWriter
 from tests.waiting import wait_for
 from tests.workers import rig
+from tests.workers.bar_rig import SECOND, TICKS, BarRig
 from tests.workers.rig import Rig, depth, snapshot, trades
 from workers import pump, shared, worker
 from workers.decode.projectx import decode
@@ -155,6 +156,33 @@ def test_a_busy_instrument_delays_another_by_one_batch(together: Together) -> No
     assert [now - then for now, then in zip(applied, before, strict=True)] == [BATCH, 1, 0]
     assert quiet.published(layout.BID)[0][1] == 77, "and it is shown"
     assert busy.published(layout.BID)[0][1] == BATCH
+
+
+def test_one_that_waits_for_the_keeper_lets_the_others_go_on(tmp_path: Path) -> None:
+    waiting, other = BarRig(tmp_path, "1s", hot_rows=256), Rig()
+    notes: Any = np.zeros((2, pump.NOTES), np.int64)
+    for each, noted in zip((waiting, other), notes, strict=True):
+        memory = each.mapped()._replace(notes=noted)
+        each.worker = Worker(memory, rig.task(batch=BATCH), rig.NOWHERE, each.hot, replay=True)
+    loop = Shared([waiting.worker, other.worker], notes, np.zeros(layout.WORDS_A_LINE, np.int64))
+    waiting.snapshot()
+    for _ in range(250):
+        waiting.trades([(waiting.wall_ns, TICKS, 1, 0)])
+        waiting.later(2 * SECOND)
+        waiting.clock()
+    other.configure()
+    other.send(snapshot())
+    for n in range(900):
+        other.send(depth([(2, 20999.75, n + 1)], n + 2))
+    for each in (waiting, other):
+        each.engine.publish()
+    while other.memory.state["applied"][0] < 901:
+        assert loop.take_turns()
+    assert int(waiting.slot(0)["count"]) == 205
+    waiting.hot.array("control")[layout.sealed_line(0)] = 128  # type: ignore[union-attr]
+    while loop.take_turns():
+        pass
+    assert (int(waiting.slot(0)["count"]), int(waiting.slot(0)["lost"])) == (250, 0)
 
 
 def test_a_record_that_python_takes_is_shown_in_its_own_turn(together: Together) -> None:
