@@ -123,7 +123,7 @@ def all_live(market: Market) -> bool:
 
 
 def wait_live(market: Market, limit_s: float = START_LIMIT_S) -> None:
-    wait_for(lambda: all_live(market), limit_s, f"every book is live: {states(market)}")
+    wait_for(lambda: all_live(market), limit_s, lambda: f"every book is live: {states(market)}")
 
 
 def wait_beside(engine: Running) -> Registry:
