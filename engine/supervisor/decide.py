@@ -31,6 +31,7 @@ STOP_TICKS = 30  # between the wish to end and the kill
 BACK_OFF_TICKS = (0, 0, 2, 5, 10, 20, 50, 100)
 STILLBORN = 3  # a life that never moved counts for so many: what cannot even start is parked soon
 FREE_KILLS = 30  # ends from outside say nothing about the program: so many are answered at once, and none parks
+KILLED_WAITS = 5  # of the back-off, the first so many: what comes meanwhile has room in a ring, and nothing is lost
 MAX_QUARANTINED = 64  # in one process; what its job has room for
 
 _OUTSIDE_SIGNALS = frozenset({signal.SIGKILL, signal.SIGTERM})
@@ -232,7 +233,8 @@ def parked(role: Role, why: str, tick: int) -> Role:
 
 
 def _down(role: Role, tick: int) -> Role:
-    index = min(role.crashes + max(0, role.kills - FREE_KILLS), len(BACK_OFF_TICKS) - 1)
+    killed = min(max(0, role.kills - FREE_KILLS), KILLED_WAITS - 1)
+    index = min(max(role.crashes, killed), len(BACK_OFF_TICKS) - 1)
     return replace(role, phase=Phase.DOWN, since_tick=tick, pid=0, not_before_tick=tick + BACK_OFF_TICKS[index])
 
 

@@ -162,7 +162,7 @@ def test_a_watch_follows_while_others_are_busy(engine: PlainEngine, writer: Plai
         seen.add(f"{change.symbol} {market[change.symbol]._follower.page.made}")
         return {"MNQ 2", "ES 1", "MES 1"} <= seen
 
-    wait_for(look, 20.0, f"changes of all, not only of {seen}")
+    wait_for(look, 20.0, lambda: f"changes of all, not only of {seen}")
 
 
 def test_a_watch_lets_go_of_who_was_removed(engine: PlainEngine, market: Market) -> None:

@@ -123,7 +123,7 @@ def all_live(market: Market) -> bool:
 
 
 def wait_live(market: Market, limit_s: float = START_LIMIT_S) -> None:
-    wait_for(lambda: all_live(market), limit_s, f"every book is live: {states(market)}")
+    wait_for(lambda: all_live(market), limit_s, lambda: f"every book is live: {states(market)}")
 
 
 def wait_beside(engine: Running) -> Registry:
@@ -152,3 +152,9 @@ def is_exact(summary: dict[str, Any]) -> bool:
         and row["records"] == row["applied"] + row["refused"] + row["dropped"]
         for row in rows
     )
+
+
+def listing(folder: Path) -> dict[str, tuple[int, int]]:
+    """Every file of an engine's folder, but the registry that is replaced: which file it is, and how large."""
+    found = {path: path.stat() for path in folder.rglob("*") if path.name != "registry.json"}
+    return {str(path.relative_to(folder)): (stat.st_ino, stat.st_size) for path, stat in found.items()}

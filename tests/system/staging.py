@@ -164,7 +164,7 @@ class Stage:
         return int(getattr(self.market[symbol].status(), field) - getattr(self._before[symbol], field))
 
     def wait(self, condition: Callable[[], object], what: str) -> None:
-        wait_for(condition, BACK_LIMIT_S, f"{what}: {self.watch.seen} {self.watch.gaps}")
+        wait_for(condition, BACK_LIMIT_S, lambda: f"{what}: {self.watch.seen} {self.watch.gaps}")
 
     def wait_said(self, reason: Reason, symbols: Iterable[str]) -> None:
         self.wait(lambda: all(self.watch.said(symbol, reason) for symbol in symbols), f"{reason.name} is said")

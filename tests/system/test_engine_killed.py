@@ -97,7 +97,7 @@ def test_supervisor_killed_all_ends_and_a_reader_sees_the_next_engine(left_nothi
         market.close()
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(200 + 30 * SUPERVISOR_KILLS)
 def test_supervisors_killed_again_and_again_leave_no_orphan_and_a_whole_journal(
     left_nothing: Path, engine_name: str, tmp_path: Path, seed: int
 ) -> None:

@@ -47,7 +47,7 @@ class Stage:
                     passed.append(said)
             return condition()
 
-        wait_for(looked, LIMIT_S, f"{what}: {self.passed}")
+        wait_for(looked, LIMIT_S, lambda: f"{what}: {self.passed}")
 
     def delivered(self, symbol: str) -> int:
         return self.market[symbol].status().delivered

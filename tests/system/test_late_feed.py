@@ -59,10 +59,10 @@ def test_a_feed_that_falls_behind_the_venues_clock_says_so_until_it_has_caught_u
         look()
         delivered = {symbol: market[symbol].status().delivered for symbol in SYMBOLS}
         proxy.hit(FallingBehind())
-        wait_for(all_late, LIMIT_S, f"every book is behind the venue's clock: {passed}")
+        wait_for(all_late, LIMIT_S, lambda: f"every book is behind the venue's clock: {passed}")
         assert all(market[symbol].status().delivered > delivered[symbol] for symbol in SYMBOLS)
         proxy.hit(Misery())
-        wait_for(all_on_time, LIMIT_S, f"every book has caught up: {passed}")
+        wait_for(all_on_time, LIMIT_S, lambda: f"every book has caught up: {passed}")
         segment = attach_segment(generation_folder(engine.folder, engine.registry.generation) / "engine", Kind.ENGINE)
         page = Page(segment.array("words"))
         assert (page.read("connects"), page.read("resubscribes"), page.read("freezes")) == (1, 0, 0)

@@ -88,7 +88,7 @@ class Watcher:
             self.look()
             return condition()
 
-        wait_for(looked, LIMIT_S, f"{what}: {states(self.market)}")
+        wait_for(looked, LIMIT_S, lambda: f"{what}: {states(self.market)}")
 
     def counted(self, reason: Reason) -> dict[str, int]:
         """How many gaps of a reason each instrument has said."""

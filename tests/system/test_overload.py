@@ -53,7 +53,7 @@ def test_engine_without_enough_processor_time_is_late_and_says_so(left_nothing: 
             return all(late.values())
 
         with crowded(engine.registry.engine_pid, HOGS):
-            wait_for(all_were_late, 40, f"every book said that it is late: {late}")
+            wait_for(all_were_late, 40, lambda: f"every book said that it is late: {late}")
         print({symbol: sorted(reasons) for symbol, reasons in late.items()})
         wait_for(_looking(judge, lambda: _are_live(market)), 30, "the load has fallen and all are live again")
         _let_run_dry(engine, market)

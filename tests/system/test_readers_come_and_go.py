@@ -12,7 +12,7 @@ from shm import Market, Status
 from shm.life import is_held
 from shm.registry import generation_folder
 from tests.conftest import processes_of
-from tests.system.running import TOP, Running, is_exact, running, wait_beside, wait_live
+from tests.system.running import TOP, Running, is_exact, listing, running, wait_beside, wait_live
 from tests.waiting import wait_for
 
 READERS = int(os.environ.get("SHARDBOOK_READERS", "40"))
@@ -37,7 +37,7 @@ def test_readers_come_go_and_are_killed(left_nothing: Path, engine_name: str, se
     with running(engine_name, "--rate", "20000") as engine, engine.attach() as market:
         wait_live(market)
         _wait_for_who_works_beside(engine, market)
-        before, files, opened = _statuses(market), _listing(engine.folder), _opened(engine, market)
+        before, files, opened = _statuses(market), listing(engine.folder), _opened(engine, market)
         for wave in range(WAVES):
             result = _crowd(engine_name, READERS // WAVES, seed + wave)
             print(result)
@@ -45,7 +45,7 @@ def test_readers_come_go_and_are_killed(left_nothing: Path, engine_name: str, se
             assert result["left"] > 0
             assert result["killed"] > result["left"]
             assert result["books"] > READERS
-        assert _listing(engine.folder) == files
+        assert listing(engine.folder) == files
         assert _opened(engine, market) == opened
         wanted = {symbol: status.published + 10 for symbol, status in _statuses(market).items()}
         wait_for(
@@ -65,7 +65,7 @@ def test_ten_lines_in_a_second_process_leave_no_trace(left_nothing: Path, engine
     with running(engine_name, "--rate", "6000") as engine, engine.attach() as market:
         wait_live(market)
         _wait_for_who_works_beside(engine, market)
-        files, opened, processes = _listing(engine.folder), _opened(engine, market), processes_of(left_nothing)
+        files, opened, processes = listing(engine.folder), _opened(engine, market), processes_of(left_nothing)
         home = tmp_path / "home"
         home.mkdir()
         said = subprocess.run(
@@ -86,7 +86,7 @@ def test_ten_lines_in_a_second_process_leave_no_trace(left_nothing: Path, engine
         assert changed.split()[0] == "changed"
         assert changed.split()[1] in ("MNQ", "MES")
         assert list(home.rglob("*")) == []
-        assert _listing(engine.folder) == files
+        assert listing(engine.folder) == files
         assert _opened(engine, market) == opened
         assert processes_of(left_nothing) == processes
         engine.stop()
@@ -115,12 +115,6 @@ def _wait_for_who_works_beside(engine: Running, market: Market) -> None:
     wait_for(lambda: is_held(engine.folder / "keeper.lock") and is_held(engine.folder / "recorder.lock"), 30, "locks")
     here = generation_folder(engine.folder, engine.registry.generation)
     wait_for(lambda: all((here / f"{symbol}.sessions").exists() for symbol in market.symbols), 30, "trading hours")
-
-
-def _listing(folder: Path) -> dict[str, tuple[int, int]]:
-    """Every file of the engine, but the registry that is replaced: which file it is, and how large."""
-    found = {path: path.stat() for path in folder.rglob("*") if path.name != "registry.json"}
-    return {str(path.relative_to(folder)): (stat.st_ino, stat.st_size) for path, stat in found.items()}
 
 
 def _opened(engine: Running, market: Market) -> dict[str, int]:

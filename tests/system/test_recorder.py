@@ -7,6 +7,8 @@ import time
 from contextlib import AbstractContextManager
 from pathlib import Path
 
+import pytest
+
 from shm import layout
 from tests.system.recorded import (
     another,
@@ -28,6 +30,7 @@ SYMBOLS = ("MES", "MNQ")
 LIMIT_S = 60.0
 
 
+@pytest.mark.timeout(120 + 20 * RECORDER_KILLS)
 def test_killed_again_and_again_it_writes_every_record_once(
     left_nothing: Path, tmp_path: Path, engine_name: str, seed: int
 ) -> None:
@@ -49,6 +52,7 @@ def test_killed_again_and_again_it_writes_every_record_once(
         assert check_whole(found[symbol]) == int(ring.array("words")[layout.TAIL])
 
 
+@pytest.mark.timeout(120 + 20 * ENGINE_KILLS)
 def test_what_killed_engines_had_published_is_written_once(
     left_nothing: Path, tmp_path: Path, engine_name: str, seed: int
 ) -> None:
