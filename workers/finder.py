@@ -22,7 +22,7 @@ from shm.stretches import StretchReader, entries_from
 
 from . import waypoints
 from .passage import Interval, Passage, apply
-from .rerun import Checkpoint
+from .recovery import Checkpoint
 from .waypoints import Ways
 
 MAX_PASSAGES: Final = 8  # each with a book and a ring: some 20 MiB

@@ -15,7 +15,7 @@ import numpy as np
 from shm import layout
 from shm.compiled import kernel
 from shm.errors import LayoutError
-from shm.layout import Reason, Record, Rows, Words
+from shm.layout import Reason, Record, Words
 from shm.refill import FOREIGN, refill, words_of
 from shm.ring import RingWriter
 
@@ -23,13 +23,13 @@ from . import pump
 from .job import Task
 from .private import Private, private_ring
 from .pump import Memory
+from .recovery import Checkpoint
 from .worker import Worker, map_memory
 
 RING_BYTES: Final = (
     8 << 20
 )  # a message of half of it fits, and the journal's are of rings that are no larger by default
 _NOWHERE: Final = Path("/nonexistent")
-_FIRST_SLOT: Final = 0
 _TRACED: Final = 1 << 12
 _MORE: Final = pump.MORE
 
@@ -50,17 +50,17 @@ class Rerun:
     """One instrument, from the state of `checkpoint` on; its records may not be older than that, or are passed over."""
 
     def __init__(
-        self, levels: int = 64, max_depth: int = 2048, *, checkpoint: "Checkpoint | None" = None, batch: int = 256
+        self, levels: int = 64, max_depth: int = 2048, *, checkpoint: Checkpoint | None = None, batch: int = 256
     ) -> None:
         """`levels` that a cell shows of each side, `max_depth` that are kept, as in the symbol file of its worker."""
         ring, book = private_ring(RING_BYTES), Private(layout.book_regions(levels, max_depth))
         self._words: Words = ring.array("words")
         self._ring = RingWriter(self._words, 1)
         if checkpoint is not None:
-            checkpoint.put(book)
+            checkpoint = checkpoint.moved(0)
             self._words[layout.NEXT_SEQUENCE] = checkpoint.sequence + 1
         memory = map_memory(ring, book, Private(layout.changed_regions()))
-        self._worker = Worker(memory, Task("", batch, 1_000_000, 0, ()), _NOWHERE, replay=True)
+        self._worker = Worker(memory, Task("", batch, 1_000_000, 0, ()), _NOWHERE, replay=True, checkpoint=checkpoint)
 
     @property
     def memory(self) -> Memory:
@@ -123,7 +123,7 @@ class Rerun:
         finally:
             self.memory.notes[pump.BATCH_MAX_FRAMES] = before
 
-    def checkpoint(self) -> "Checkpoint":
+    def checkpoint(self) -> Checkpoint:
         """What the next record's result depends on, but bars."""
         memory = self.memory
         deepest = max(int(memory.state["n_bids"][0]), int(memory.state["n_asks"][0]))
@@ -145,31 +145,3 @@ class Rerun:
             pump.checkpoint(self.memory)
             if at == FOREIGN:
                 raise LayoutError("the recorded bytes are no records of a ring: the journal is damaged or foreign")
-
-
-class Checkpoint:
-    """The whole working copy of one book after one record."""
-
-    def __init__(self, state: Rows, levels: Rows) -> None:
-        """`state`: STATE[1]; `levels`: LEVEL[2, as many as there are or more], best last."""
-        self.state = state
-        self.levels = levels
-
-    @property
-    def sequence(self) -> int:
-        """Of the last record that is in it."""
-        return int(self.state["sequence"][0])
-
-    @property
-    def sides(self) -> tuple[Rows, Rows]:
-        """The levels of both sides, best last."""
-        return self.levels[0, : int(self.state["n_bids"][0])], self.levels[1, : int(self.state["n_asks"][0])]
-
-    def put(self, book: Private) -> None:
-        """Make it the newest slot of a book whose ring is empty."""
-        slots, levels = book.array("slots"), book.array("slot_levels")
-        slots["begin"][_FIRST_SLOT] = slots["end"][_FIRST_SLOT] = 1
-        slots["state"][_FIRST_SLOT] = self.state[0]
-        slots["state"]["position"][_FIRST_SLOT] = 0
-        for side, rows in enumerate(self.sides):
-            levels[_FIRST_SLOT, side, : len(rows)] = rows
