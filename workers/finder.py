@@ -37,7 +37,7 @@ class Finder:
     """Looks at the folder anew each time it is asked: files come, grow and go."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._passages: OrderedDict[tuple[str, str], Passage] = OrderedDict()
 
     def book_at(self, symbol: str, time_ns: int, by: By) -> Found:
@@ -45,7 +45,7 @@ class Finder:
 
         Raises NotRecorded if there is none, JournalDamaged if it may lie in a damaged file; OSError passes.
         """
-        files = journal_files(self._folder)
+        files = journal_files(self.folder)
         end = len(files)
         while by == By.RECEIVE and end > 1 and _begins_after(files[end - 2], time_ns):
             end -= 1  # and the file after is looked at: that records before it are missing shows there
@@ -64,10 +64,10 @@ class Finder:
             if number > 0 and _begins_after(files[number], found.wall_ns):  # all that is known is that some is missing
                 self._require_whole(files[:number], symbol)
             return found
-        raise NotRecorded(f"no record of {symbol} at or before that time is in {self._folder}")
+        raise NotRecorded(f"no record of {symbol} at or before that time is in {self.folder}")
 
     def _find(self, files: list[Path], file: JournalFile, symbol: str, time_ns: int, by: By) -> Found | None:
-        intervals = self._ways(files, file, symbol).intervals
+        intervals = self.ways(files, file, symbol).intervals
         for i in reversed(range(len(intervals))):
             interval = intervals[i]
             if (interval.least_wall_ns, interval.least_venue_ns)[by] <= time_ns:
@@ -78,9 +78,9 @@ class Finder:
     def _require_whole(self, files: list[Path], symbol: str) -> None:
         """Raise JournalDamaged if what is missing may lie in the last of the files."""
         with suppress(FileNotFoundError), JournalFile(files[-1]) as file:
-            self._ways(files, file, symbol)
+            self.ways(files, file, symbol)
 
-    def _ways(self, files: list[Path], file: JournalFile, symbol: str) -> Ways:
+    def ways(self, files: list[Path], file: JournalFile, symbol: str) -> Ways:
         """Of `file`, the last one of `files`."""
         ways = waypoints.read(file.path, file.bytes, symbol)
         if ways is not None:

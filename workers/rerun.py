@@ -20,6 +20,7 @@ from shm.refill import FOREIGN, refill, words_of
 from shm.ring import RingWriter
 
 from . import pump
+from .decode import rows as decoded
 from .job import Task
 from .private import Private, private_ring
 from .pump import Memory
@@ -32,17 +33,28 @@ RING_BYTES: Final = (
 _NOWHERE: Final = Path("/nonexistent")
 _TRACED: Final = 1 << 12
 _MORE: Final = pump.MORE
+_TAPE_COUNT: Final = layout.TAPE_COUNT
+_MAX_ROWS: Final = decoded.MAX_ROWS
+STAMPS: Final = ("wall_ns", "venue_ns", "sequence", "synced")  # of the state after a record
 
 
 @kernel
 def _trace(m: Memory, stamps: Words) -> tuple[int, int]:
-    """Apply record after record, a row of stamps for each; what `pump` said last, and how many there were."""
+    """Apply record after record, a row of STAMPS for each; what `pump` said last, and how many there were.
+
+    It ends sooner when as many trades were put on the tape as leave room for one record more.
+    """
+    enough = m.control[_TAPE_COUNT] + len(m.tape) - _MAX_ROWS
     for n in range(len(stamps)):
         code = pump.pump(m)
         if code != _MORE:
             return code, n
         stamps[n, 0] = m.state[0].wall_ns
         stamps[n, 1] = m.state[0].venue_ns
+        stamps[n, 2] = m.state[0].sequence
+        stamps[n, 3] = m.state[0].synced
+        if m.control[_TAPE_COUNT] >= enough and len(m.tape) > _MAX_ROWS:
+            return _MORE, n + 1
     return _MORE, len(stamps)
 
 
@@ -50,10 +62,16 @@ class Rerun:
     """One instrument, from the state of `checkpoint` on; its records may not be older than that, or are passed over."""
 
     def __init__(
-        self, levels: int = 64, max_depth: int = 2048, *, checkpoint: Checkpoint | None = None, batch: int = 256
+        self,
+        levels: int = 64,
+        max_depth: int = 2048,
+        *,
+        checkpoint: Checkpoint | None = None,
+        batch: int = 256,
+        tape_rows: int = 1 << 15,
     ) -> None:
         """`levels` that a cell shows of each side, `max_depth` that are kept, as in the symbol file of its worker."""
-        ring, book = private_ring(RING_BYTES), Private(layout.book_regions(levels, max_depth))
+        ring, book = private_ring(RING_BYTES), Private(layout.book_regions(levels, max_depth, tape_rows))
         self._words: Words = ring.array("words")
         self._ring = RingWriter(self._words, 1)
         if checkpoint is not None:
@@ -77,22 +95,34 @@ class Rerun:
         """Apply records one by one, and after `most` of them no more: int64[records, 2], after each of them the
         receive time of day and the venue's stamp of the book. Raises as `take` does; of no use after `most`."""
         left = len(recorded) if most is None else most  # a record is longer than a word
-        parts = [np.zeros((0, 2), np.int64)]
+        parts = [np.zeros((0, len(STAMPS)), np.int64)]
+        if left > 0:
+            for part in self.parts(recorded, left):
+                parts.append(part)
+                left -= len(part)
+                if left <= 0:
+                    break
+        return np.concatenate(parts)[:, :2]
+
+    def parts(self, recorded: Words, most: int | None = None) -> Iterator[Words]:
+        """Apply records one by one: int64[records, STAMPS] each time some were applied, at most 4,096 of them and, if
+        the tape has more rows than a record, no more than whose trades are still on it. As `trace`."""
+        left = len(recorded) if most is None else most
         with self._one_by_one():
             for _ in self._refills(recorded):
                 code = _MORE
                 while code != pump.IDLE and left > 0:
-                    stamps = np.zeros((min(left, _TRACED), 2), np.int64)
+                    stamps = np.zeros((min(left, _TRACED), len(STAMPS)), np.int64)
                     code, count = _trace(self.memory, stamps)
-                    if code not in (pump.IDLE, _MORE):
-                        self._worker.handle(code)
-                        stamps[count] = self.memory.state["wall_ns"][0], self.memory.state["venue_ns"][0]
-                        count += 1
-                    parts.append(stamps[:count])
                     left -= count
-                if left == 0:
+                    if count:
+                        yield stamps[:count]
+                    if code not in (pump.IDLE, _MORE):
+                        self._worker.handle(code)  # it may be other increments that hold from here on
+                        left -= 1
+                        yield np.array([[self.memory.state[name][0] for name in STAMPS]])
+                if left <= 0:
                     break
-        return np.concatenate(parts)
 
     def lose(self) -> Words:
         """Apply what stands for records that are missing: a gap, behind the last record by a nanosecond. As `trace`."""

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from shm import layout
-from shm.layout import Words
+from shm.layout import Rows, Words
 from tests.workers.rig import NOWHERE, Arrays, Rig, snapshot, task
 from tests.workers.test_rerun import run
 from workers import pump
@@ -27,7 +27,7 @@ def memory(rig: Rig, book: Arrays | None = None) -> Memory:
 
 def whole_ring(rig: Rig) -> Words:
     """The ring's words, as if nothing had been taken out of it yet."""
-    words = rig.ring.array("words").copy()
+    words: Words = rig.ring.array("words").copy()
     words[layout.HEAD] = 0
     return words
 
@@ -50,8 +50,8 @@ def check_same(one: Memory, other: Memory) -> None:
         assert one.levels[side, :count].tobytes() == other.levels[side, :count].tobytes()
 
 
-def rows(of: Memory, which: int) -> np.ndarray:  # type: ignore[type-arg]
-    found: np.ndarray = getattr(of, ROWS[which])[: int(of.control[COUNTS[which]])]  # type: ignore[type-arg]
+def rows(of: Memory, which: int) -> Rows:
+    found: Rows = getattr(of, ROWS[which])[: int(of.control[COUNTS[which]])]
     return found
 
 
