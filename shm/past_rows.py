@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 import numpy as np
 
 from .errors import Hole, Incomplete
-from .layout import QUOTE, TRADE, Rows
+from .layout import NEVER_NS, QUOTE, TRADE, Rows
 from .values import Scale, priced_quotes, priced_trades
 
 if TYPE_CHECKING:
@@ -102,4 +102,6 @@ def _joined(parts: Iterable[Part]) -> Iterator[Part]:
 
 
 def _text(time_ns: int) -> str:
+    if time_ns == NEVER_NS:
+        return "now"
     return datetime.fromtimestamp(time_ns / 1e9, UTC).strftime("%Y-%m-%d %H:%M:%S.%f")[:-3]

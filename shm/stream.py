@@ -94,7 +94,7 @@ class Stream(News[Row]):
             frame = tape.since(datetime(2026, 3, 2, 13, 30))
             for trade in tape: ...
 
-        Columns and times are those of `shm.Past.trades` and `quotes`. Of a row that the journal has not yet, `wall_ns` is
+        Columns and times are those of `shm.Past.trades` and `quotes`. Of a row that is in memory only, `wall_ns` is
         reckoned from `recv_ns`. The first question starts a process, which takes seconds; and if memory was
         overwritten meanwhile, the journal is asked again, and waited for up to 10 s.
 

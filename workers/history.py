@@ -76,15 +76,18 @@ def _between(files: list[Path], wanted: Wanted) -> _Files:
     """
     spans = [_span(path) for path in files]
     first, last = max(len(files) - 1, 0), 0
-    through_ns = 0
+    through_ns, least = 0, [0] * len(files)
     for number, span in enumerate(spans):
         following = next((each for each in spans[number + 1 :] if each), None)
         least_ns, greatest_ns = span or (through_ns, following[0] if following else NEVER_NS)
+        least[number] = least_ns
         if greatest_ns >= wanted.start_ns:
             first = min(first, number)
         if least_ns < wanted.end_ns:
             last = max(last, number)
         through_ns = max(through_ns, greatest_ns)
+    if first > 0 and least[first] > wanted.start_ns:
+        first -= 1  # how that ended says whether something is missing before the first record
     return _Files(files[:first], files[first : max(first, last) + 1])
 
 
