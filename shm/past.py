@@ -12,7 +12,8 @@ to a question for rows come parts of them and holes (past_rows.py), each an ANSW
 import os
 import struct
 import sys
-from collections.abc import Iterator
+from collections.abc import Generator
+from contextlib import closing
 from datetime import datetime
 from enum import IntEnum
 from pathlib import Path
@@ -162,11 +163,12 @@ class Past:
             raise ValueError("the end of what is asked for lies before its start")
         question = Question[region.upper()]
         found, holes = [], []
-        for kind, body in self._answers(REQUEST.pack(_name(symbol), question, start_ns, end_ns)):
-            if kind == Answer.PART:
-                found.append(Part.unpack(body, region))
-            elif kind == Answer.HOLE:
-                holes.append(Hole(*HOLE.unpack(body)))
+        with closing(self._answers(REQUEST.pack(_name(symbol), question, start_ns, end_ns))) as answers:
+            for kind, body in answers:
+                if kind == Answer.PART:
+                    found.append(Part.unpack(body, region))
+                elif kind == Answer.HOLE:
+                    holes.append(Hole(*HOLE.unpack(body)))
         return PastRows(found, holes, Through.unpack(body))
 
     def _frame(
@@ -194,7 +196,7 @@ class Past:
         ((_, body),) = self._answers(request)
         return body
 
-    def _answers(self, request: bytes) -> Iterator[tuple[int, bytes]]:
+    def _answers(self, request: bytes) -> Generator[tuple[int, bytes], None, None]:
         """All that is answered to one question, the last one FOUND."""
         process = self._process or self._start()
         assert process.stdin is not None

@@ -127,7 +127,7 @@ def test_rows_of_the_past_come_priced_each_once(past: Past, seen: list[made_past
 def test_rows_that_may_be_missing_and_questions_that_are_none_are_refused(
     past: Past, seen: list[made_past.Past]
 ) -> None:
-    with pytest.raises(Incomplete, match="from 2026-03-01 23:59:59.000 to 2026-03-02 00:00:00") as raised:
+    with pytest.raises(Incomplete, match=r"from 2026-03-01 23:59:59\.000 to 2026-03-02 00:00:00") as raised:
         past.trades("MNQ", START - timedelta(seconds=1))
     assert raised.value.holes == (Hole(BEGIN.wall_ns - 10**9, seen[0].wall_ns),)
     assert len(past.trades("MNQ", 0, allow_holes=True)) == seen[-1].state["trades"]
