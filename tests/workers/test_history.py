@@ -90,7 +90,7 @@ def test_between_any_two_times_are_the_rows_of_a_slow_replay(
         )
         told = ask(tmp_path, region, one, other, finder)
         assert told.rows == [row for row in wanted if one <= row[0] < other]
-        assert told.holes == [] or one < BEGIN_NS
+        assert told.holes == [] or one < first_ns(made)
 
 
 @REGION
@@ -187,7 +187,7 @@ def test_a_damaged_file_is_refused_only_where_rows_may_lie_in_it(tmp_path: Path,
     made = pieces(np.random.default_rng(seed), 400, Stream(7, 1), BEGIN_NS)
     made_past.record(tmp_path, 7, of_lane(MNQ, made))
     files = journal_files(tmp_path)
-    assert len(files) > 4
+    assert len(files) > 3
     hurt = bytearray(files[1].read_bytes())
     hurt[len(hurt) // 2] ^= 1
     files[1].write_bytes(hurt)
