@@ -11,6 +11,8 @@ if _refusal := refusal(platform.system(), platform.machine(), sys.version_info[:
 from .account_values import Account, Fill, Order, Position
 from .bars import Bars
 from .errors import (
+    Hole,
+    Incomplete,
     LayoutError,
     NoAccount,
     NoEngine,
@@ -44,6 +46,8 @@ __all__ = [
     "Events",
     "Fill",
     "Gap",
+    "Hole",
+    "Incomplete",
     "Instrument",
     "Latency",
     "LayoutError",

@@ -7,12 +7,15 @@ ShardbookError
 ├── NoHours         no regular trading hours are stored with the bars
 ├── NoAccount       an engine is there, but it views no account
 ├── NotRecorded     the journal does not say what the book was at that time
+│   └── Incomplete  it has some of the rows that were asked for, and says where others are missing
 ├── Stale           the data is not live, and live data was asked for
 ├── Overrun         the writer lapped what was being read: read it again
 ├── WriterGone      the engine that was attached to has ended
 └── LayoutError     a segment that is damaged, foreign, or of another layout version
     └── JournalDamaged  a journal in which bytes were changed
 """
+
+from typing import NamedTuple
 
 
 class ShardbookError(Exception):
@@ -41,6 +44,21 @@ class NoAccount(ShardbookError, LookupError):
 
 class NotRecorded(ShardbookError, LookupError):
     """The journal does not say what the book was at the time that was asked for; the message says why."""
+
+
+class Hole(NamedTuple):
+    """Between two times, nanoseconds since 1970, rows are missing, or may be: nobody knows how many."""
+
+    from_ns: int
+    to_ns: int
+
+
+class Incomplete(NotRecorded):
+    """Rows of the past that are not all there. `holes` says where they are missing, in order."""
+
+    def __init__(self, message: str, holes: tuple[Hole, ...]) -> None:
+        super().__init__(message)
+        self.holes = holes
 
 
 class Stale(ShardbookError):

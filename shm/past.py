@@ -5,7 +5,8 @@
 
 Who runs the records of a journal once more is a worker's business, and so a process of its own: `python -m
 workers.travel`. It is started at the first question and ends with whoever asked. A question is a REQUEST on its
-standard input, an answer on its standard output is ANSWER and a body: what FOUND says, or a sentence.
+standard input, an answer on its standard output is ANSWER and a body: what FOUND says, or a sentence. Before the answer
+to a question for rows come parts of them and holes (past_rows.py), each an ANSWER and a body too.
 
 A record can kill who runs it (quarantine.py). So a question on which the process crashed is put to one more, and then
 it is known why there is no answer.
@@ -15,6 +16,8 @@ import os
 import signal
 import struct
 import sys
+from collections.abc import Generator
+from contextlib import closing
 from datetime import datetime
 from enum import IntEnum
 from pathlib import Path
@@ -22,8 +25,8 @@ from types import TracebackType
 from typing import IO, TYPE_CHECKING, Final, Literal
 
 from . import book as books
-from .errors import JournalDamaged, LayoutError, NotRecorded, ShardbookError
-from .layout import LEVEL, STATE
+from .errors import Hole, JournalDamaged, LayoutError, NotRecorded, ShardbookError
+from .layout import LEVEL, NEVER_NS, STATE
 from .moments import nanoseconds
 from .page import integer_fields
 from .quarantine import CRASH_SIGNALS
@@ -33,10 +36,14 @@ from .verdict import judge
 if TYPE_CHECKING:
     import subprocess
 
+    import polars
+
+    from .past_rows import PastRows
+
 MAX_LAG_NS: Final = 1_000_000_000  # as in symbol files that say nothing else
 MAX_DEATHS: Final = 2  # of processes on one question
 
-REQUEST: Final = struct.Struct("<32sqq")  # symbol, nanoseconds since 1970, By
+REQUEST: Final = struct.Struct("<32sqqq")  # symbol, Question, nanoseconds since 1970; By, or the end of the rows
 ANSWER: Final = struct.Struct("<qq")  # Answer, bytes of the body
 FOUND: Final = struct.Struct("<qq")  # receive time of day, count of bids; then STATE, bids and asks, best last
 
@@ -48,12 +55,20 @@ class By(IntEnum):
     VENUE = 1
 
 
+class Question(IntEnum):
+    BOOK = 0
+    TAPE = 1
+    QUOTES = 2
+
+
 class Answer(IntEnum):
     FOUND = 0
     NOT_RECORDED = 1
     DAMAGED = 2
     FOREIGN = 3
     UNREADABLE = 4
+    PART = 5  # there is more to come, as behind the next one
+    HOLE = 6
 
 
 _ERRORS: Final[dict[int, type[ShardbookError]]] = {
@@ -112,11 +127,9 @@ class Past:
         """
         if by not in ("receive", "venue"):
             raise ValueError(f'{by!r} is no stamp of a record: "receive" and "venue" are')
-        name = symbol.encode()
-        if not 0 < len(name) <= 32:
-            raise ValueError(f"{symbol!r} is no symbol: one has 1 to 32 characters")
+        name = _name(symbol)
         time_ns = nanoseconds(time)
-        body = self._ask(REQUEST.pack(name, time_ns, By[by.upper()]))
+        ((_, body),) = self._ask(REQUEST.pack(name, Question.BOOK, time_ns, By[by.upper()]))
         wall_ns, n_bids = FOUND.unpack_from(body)
         at = FOUND.size
         row = body[at : at + STATE.itemsize]
@@ -127,6 +140,61 @@ class Past:
         verdict = judge(1, state, reason, time_ns - wall_ns if by == "receive" else 0, max_lag_ns)
         return books.build(symbol, bids, asks, _STATE.unpack(row), verdict, 0)
 
+    def trades(
+        self, symbol: str, start: datetime | int, end: datetime | int | None = None, *, allow_holes: bool = False
+    ) -> "polars.DataFrame":
+        """Every trade whose record was received in [start, end), once, in the order in which they came; without an
+        end through all that is written.
+
+        Columns: `wall_ns`, the time of day of receipt, then those of `Tape.read`. (sequence, place) is the key that the
+        trade had on the tape. Times are as in `book_at`, and so is what is written at this moment.
+
+        Raises Incomplete, unless `allow_holes`, if trades may be missing: where records were not taken down, before the
+        journal begins, and at the end of an engine that was killed with its recorder. Raises NotRecorded if the journal
+        has nothing of the instrument, JournalDamaged if a file is damaged that they may lie in, LayoutError for what is
+        no journal, ValueError for times that are none or a symbol that can be none.
+        """
+        return self._frame(symbol, "tape", start, end, allow_holes)
+
+    def quotes(
+        self, symbol: str, start: datetime | int, end: datetime | int | None = None, *, allow_holes: bool = False
+    ) -> "polars.DataFrame":
+        """Every change of the best bid and ask, or of the state, as `trades` gives trades; behind `wall_ns` the columns
+        of `Quotes.read`.
+
+        A hole lasts until the book is known again, from the next snapshot on; the first row behind it says how it is.
+        """
+        return self._frame(symbol, "quotes", start, end, allow_holes)
+
+    def rows(self, symbol: str, region: str, start_ns: int, end_ns: int = NEVER_NS) -> "PastRows":
+        """What `trades` ("tape") and `quotes` are made of. Raises as they do, but neither Incomplete nor NotRecorded
+        where there is nothing."""
+        from .past_rows import HOLE, Part, PastRows, Through  # here, because few readers want them
+
+        for time_ns in (start_ns, end_ns):
+            if not -NEVER_NS <= time_ns <= NEVER_NS:
+                raise ValueError(f"{time_ns} is no time: nanoseconds since 1970 are counted up to the year 2262")
+        if end_ns < start_ns:
+            raise ValueError("the end of what is asked for lies before its start")
+        question = Question[region.upper()]
+        answers = self._ask(REQUEST.pack(_name(symbol), question, start_ns, end_ns))
+        found = [Part.unpack(body, region) for kind, body in answers if kind == Answer.PART]
+        holes = [Hole(*HOLE.unpack(body)) for kind, body in answers if kind == Answer.HOLE]
+        return PastRows(found, holes, Through.unpack(answers[-1][1]))
+
+    def _frame(
+        self, symbol: str, region: str, start: datetime | int, end: datetime | int | None, allow_holes: bool
+    ) -> "polars.DataFrame":
+        from .past_rows import frame, require_whole
+
+        end_ns = NEVER_NS if end is None else nanoseconds(end)
+        past = self.rows(symbol, region, nanoseconds(start), end_ns)
+        if past.through.sequence == 0:
+            raise NotRecorded(f"nothing of {symbol} is in {self.folder}")
+        if not allow_holes:
+            require_whole(symbol, past.holes)
+        return frame(region, past.parts)
+
     def close(self) -> None:
         """End the process. The next question starts another."""
         process, self._process = self._process, None
@@ -135,11 +203,13 @@ class Past:
             with process:  # closes both ends, and waits
                 pass
 
-    def _ask(self, request: bytes) -> bytes:
+    def _ask(self, request: bytes) -> list[tuple[int, bytes]]:
+        """All that is answered to one question, the last one FOUND."""
         status = 0
         for _ in range(MAX_DEATHS):
             try:
-                return self._put(request)
+                with closing(self._answers(request)) as answers:
+                    return list(answers)
             except _Ended as ended:
                 status = ended.status
             if -status not in CRASH_SIGNALS:
@@ -150,15 +220,20 @@ class Past:
             "--speed max --data EMPTY finds it; copy EMPTY/quarantine to beside the journal, and it is left out"
         )
 
-    def _put(self, request: bytes) -> bytes:
+    def _answers(self, request: bytes) -> Generator[tuple[int, bytes], None, None]:
+        """As it comes. Raises _Ended if the process does."""
         process = self._process or self._start()
         assert process.stdin is not None
         assert process.stdout is not None
+        kind = int(Answer.PART)
         try:
             process.stdin.write(request)
             process.stdin.flush()
-            kind, size = ANSWER.unpack(_exactly(process.stdout, ANSWER.size))
-            body = _exactly(process.stdout, size)
+            while kind in (Answer.PART, Answer.HOLE):
+                kind, size = ANSWER.unpack(_exactly(process.stdout, ANSWER.size))
+                body = _exactly(process.stdout, size)
+                if kind not in _ERRORS:
+                    yield kind, body
         except (EOFError, BrokenPipeError):
             status = process.wait()
             self.close()
@@ -166,9 +241,8 @@ class Past:
         except BaseException:
             self.close()  # an answer that nobody took would be taken for that to the next question
             raise
-        if kind == Answer.FOUND:
-            return body
-        raise _ERRORS[kind](body.decode())
+        if kind != Answer.FOUND:
+            raise _ERRORS[kind](body.decode())
 
     def _start(self) -> "subprocess.Popen[bytes]":
         """From where this file lies, and not from whatever folder the reader works in."""
@@ -182,6 +256,13 @@ class Past:
             env={**os.environ, "PYTHONPATH": path},
         )
         return self._process
+
+
+def _name(symbol: str) -> bytes:
+    name = symbol.encode()
+    if not 0 < len(name) <= 32:
+        raise ValueError(f"{symbol!r} is no symbol: one has 1 to 32 characters")
+    return name
 
 
 def _exactly(stream: IO[bytes], size: int) -> bytes:

@@ -325,12 +325,13 @@ class Instrument:
         return BookView(self, allow_stale)
 
     def tape(self) -> Tape:
-        """The trades from now on, and `last(n)` of those before."""
-        return Tape(self._follower)
+        """The trades from now on, `last(n)` of those before, and `since(time)` with those of the journal."""
+        return Tape(self._follower, self._journal)
 
     def quotes(self) -> Quotes:
-        """The changes of best bid and ask from now on, and `last(n)` of those before."""
-        return Quotes(self._follower)
+        """The changes of best bid and ask from now on, `last(n)` of those before, and `since(time)` with those of the
+        journal."""
+        return Quotes(self._follower, self._journal)
 
     def bars(self, timeframe: str) -> Bars:
         """Bars by any name of their timeframe: "1m", "1min", "4hr", "1day", "100tick". Raises UnknownTimeframe."""

@@ -4,22 +4,36 @@ How rows are copied and believed is in broadcast.py; here is what makes values o
 with a new generation.
 """
 
-from typing import TypeVar
-
-import numpy as np
+from collections.abc import Callable
+from datetime import datetime
+from time import sleep as pause
+from time import time_ns as wall_clock_ns
+from typing import TYPE_CHECKING, TypeVar
 
 from . import layout
 from .broadcast import Broadcast
 from .follow import Follower, boottime_ns
-from .layout import Rows
+from .layout import CELL, Rows
+from .moments import nanoseconds
 from .news import News
-from .page import Page
-from .values import PRICED_QUOTE, PRICED_TRADE, Quote, Scale, Trade
+from .page import Page, integer_fields
+from .past import Past
+from .presence import PATIENCE_NS
+from .values import Quote, Scale, Trade, priced_quotes, priced_trades
 from .wake import Word
+
+if TYPE_CHECKING:
+    import polars
+
+    from .past_rows import PastRows
+    from .seam import Kept
 
 Row = TypeVar("Row", Trade, Quote)
 
 _ROWS_A_TURN = 256  # the iterator copies so many rows at once and hands them out one by one
+_JOURNAL_PAUSE_S = 0.05  # between two looks whether the recorder has written more
+_LOOK_BACK_NS = 60_000_000_000  # which clocks may have been set back meanwhile: what is told twice is seen by its key
+_CLOCKS = integer_fields(CELL, "state.recv_ns", "state.wall_ns")
 
 
 class Stream(News[Row]):
@@ -34,11 +48,13 @@ class Stream(News[Row]):
     _region: str
     _intent: int
 
-    def __init__(self, follower: Follower) -> None:
+    def __init__(self, follower: Follower, history: Callable[[], Past]) -> None:
+        """`history`: gives the journal of the engine that writes this."""
         super().__init__()
         follower.presence.require_open()
         self.restarts = 0
         self._follower = follower
+        self._history = history
         self._page = follower.page
         self._ring = self._open(self._page)
         self._lost_before = 0  # in the generations before this one
@@ -69,6 +85,40 @@ class Stream(News[Row]):
         if not scale.known:  # nothing was published yet: the rows of the first batch have no prices
             count = 0
         return self._priced(self._open(page).last(count), scale)
+
+    def since(self, time: datetime | int, *, allow_holes: bool = False) -> "polars.DataFrame":
+        """Every row since `time` (of receipt), each once: of the journal, and behind it those of memory. It goes on
+        behind the last one: `read` and the iterator give the next row, and none of these again.
+
+            tape = market["MNQ"].tape()
+            frame = tape.since(datetime(2026, 3, 2, 13, 30))
+            for trade in tape: ...
+
+        Columns and times are those of `shm.Past.trades` and `quotes`. Of a row that is in memory only, `wall_ns` is
+        reckoned from `recv_ns`. The first question starts a process, which takes seconds; and if memory was
+        overwritten meanwhile, the journal is asked again, and waited for up to 10 s.
+
+        Raises Incomplete, unless `allow_holes`, where rows are missing: because they are not in the journal, or because
+        it does not reach up to what memory still holds; and what `Past.trades` and `read` raise. Then it goes on where
+        it was.
+        """
+        from . import past_rows, seam  # here, because few readers want them
+
+        start_ns = nanoseconds(time)
+        past, symbol = self._history(), self._follower.symbol
+        found: PastRows = past.rows(symbol, self._region, start_ns)
+        limit_ns = boottime_ns() + PATIENCE_NS
+        while True:
+            page, ring, kept = self._keep()
+            if kept.meets(found.through) or boottime_ns() > limit_ns:
+                break
+            pause(_JOURNAL_PAUSE_S)
+            since_ns = max(start_ns, found.through.wall_ns - _LOOK_BACK_NS)
+            found = seam.longer(found, past.rows(symbol, self._region, since_ns))
+        if not allow_holes:
+            past_rows.require_whole(symbol, kept.holes(found, start_ns, wall_clock_ns()))
+        self._go_on(page, ring)
+        return past_rows.frame(self._region, [*found.parts, kept.part(found.through, start_ns)])
 
     def read(self, max_rows: int = 65536) -> Rows:
         """New rows since the last call, priced as those of `last`; none if there are none. Never blocks.
@@ -125,6 +175,34 @@ class Stream(News[Row]):
         self._ring.next = 0
         self.restarts += 1
 
+    def _keep(self) -> tuple[Page, Broadcast, "Kept"]:
+        """All rows that are in memory now; with it the page, and the ring at the row behind them."""
+        from .seam import Kept
+
+        follower = self._follower
+        follower.presence.require_open()
+        now_ns = boottime_ns()
+        if follower.quiet(now_ns):
+            follower.follow(now_ns)
+        page = follower.page
+        ring = self._open(page)
+        ring.next = 0
+        rows = ring.take(page.segment.regions[self._region].shape[0])
+        glimpse = page.newest(levels=False)
+        if not glimpse.scale.known:  # nothing was published yet: the rows of the first batch have no prices
+            ring.next -= len(rows)
+            rows = rows[:0]
+        recv_ns, wall_ns = _CLOCKS.unpack(glimpse.cell)
+        stream = page.generation, page.made
+        return page, ring, Kept(stream, self._region, rows, ring.lost, glimpse.scale, wall_ns - recv_ns)
+
+    def _go_on(self, page: Page, ring: Broadcast) -> None:
+        """Read on where `ring` is; what was overwritten before is not lost, because it was read elsewhere."""
+        self._ready.clear()
+        self._lost_before += self._ring.lost - ring.lost
+        self.restarts += page is not self._page
+        self._page, self._ring = page, ring
+
     def _open(self, page: Page) -> Broadcast:
         name = f"the {self._region} of {page.symbol}"
         return Broadcast(name, page.memory, page.segment.regions[self._region], self._intent)
@@ -143,14 +221,7 @@ class Tape(Stream[Trade]):
     _intent = layout.TAPE_INTENT
 
     def _priced(self, raw: Rows, scale: Scale) -> Rows:
-        priced = np.empty(len(raw), PRICED_TRADE)
-        for name in ("side", "venue_ns", "recv_ns", "sequence", "place"):
-            priced[name] = raw[name]
-        priced["price_ticks"] = raw["price"]
-        priced["size_units"] = raw["size"]
-        priced["price"] = scale.prices(raw["price"])
-        priced["size"] = scale.sizes(raw["size"])
-        return priced
+        return priced_trades(raw, scale)
 
     def _values(self, raw: Rows, scale: Scale) -> list[Trade]:
         return [
@@ -167,16 +238,7 @@ class Quotes(Stream[Quote]):
     _intent = layout.QUOTE_INTENT
 
     def _priced(self, raw: Rows, scale: Scale) -> Rows:
-        priced = np.empty(len(raw), PRICED_QUOTE)
-        for name in ("state", "venue_ns", "recv_ns", "sequence"):
-            priced[name] = raw[name]
-        for side in ("bid", "ask"):
-            units = raw[f"{side}_size"]
-            priced[f"{side}_ticks"] = raw[side]
-            priced[f"{side}_units"] = units
-            priced[side] = np.where(units > 0, scale.prices(raw[side]), np.nan)
-            priced[f"{side}_size"] = scale.sizes(units)
-        return priced
+        return priced_quotes(raw, scale)
 
     def _values(self, raw: Rows, scale: Scale) -> list[Quote]:
         return [

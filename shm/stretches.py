@@ -82,13 +82,13 @@ class StretchReader:
         return stretch
 
 
-def entries_from(file: JournalFile, number: int) -> Iterator[Entry]:
-    """The entries of the blocks from that number on, and before them the lanes that were named earlier.
+def entries_from(file: JournalFile, number: int, end: int | None = None) -> Iterator[Entry]:
+    """The entries of the blocks from that number on, up to `end`, and before them the lanes that were named earlier.
 
     Raises JournalDamaged.
     """
     for block in file.blocks[:number]:
         if block.lanes:
             yield from (entry for entry in file.entries_of(block) if isinstance(entry, Lane))
-    for block in file.blocks[number:]:
+    for block in file.blocks[number:end]:
         yield from file.entries_of(block)

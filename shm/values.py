@@ -88,6 +88,32 @@ class Scale(NamedTuple):
         return units * self.size_increment / POWERS[self.size_scale]
 
 
+def priced_trades(raw: Rows, scale: Scale) -> Rows:
+    """PRICED_TRADE rows of layout.TRADE rows."""
+    priced = np.empty(len(raw), PRICED_TRADE)
+    for name in ("side", "venue_ns", "recv_ns", "sequence", "place"):
+        priced[name] = raw[name]
+    priced["price_ticks"] = raw["price"]
+    priced["size_units"] = raw["size"]
+    priced["price"] = scale.prices(raw["price"])
+    priced["size"] = scale.sizes(raw["size"])
+    return priced
+
+
+def priced_quotes(raw: Rows, scale: Scale) -> Rows:
+    """PRICED_QUOTE rows of layout.QUOTE rows."""
+    priced = np.empty(len(raw), PRICED_QUOTE)
+    for name in ("state", "venue_ns", "recv_ns", "sequence"):
+        priced[name] = raw[name]
+    for side in ("bid", "ask"):
+        units = raw[f"{side}_size"]
+        priced[f"{side}_ticks"] = raw[side]
+        priced[f"{side}_units"] = units
+        priced[side] = np.where(units > 0, scale.prices(raw[side]), np.nan)
+        priced[f"{side}_size"] = scale.sizes(units)
+    return priced
+
+
 class Quote(NamedTuple):
     """Best bid and ask of one record. The fields are the memory's own integers; the floats are made when asked for."""
 

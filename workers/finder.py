@@ -24,7 +24,7 @@ from shm.stretches import StretchReader, entries_from
 
 from . import waypoints
 from .passage import Interval, Passage, apply
-from .rerun import Checkpoint
+from .recovery import Checkpoint
 from .waypoints import Ways
 
 MAX_PASSAGES: Final = 8  # each with a book and a ring: some 20 MiB
@@ -39,7 +39,7 @@ class Finder:
     """Looks at the folder anew each time it is asked: files come, grow and go."""
 
     def __init__(self, folder: Path) -> None:
-        self._folder = folder
+        self.folder = folder
         self._passages: OrderedDict[tuple[str, str], Passage] = OrderedDict()
         self._set_aside: SetAside = {}
 
@@ -48,10 +48,7 @@ class Finder:
 
         Raises NotRecorded if there is none, JournalDamaged if it may lie in a damaged file; OSError passes.
         """
-        files = journal_files(self._folder)
-        if self._set_aside != (known := set_aside(files)):
-            self._set_aside = known
-            self._passages.clear()  # they may have run what is to be left out
+        files = self.files()
         end = len(files)
         while by == By.RECEIVE and end > 1 and _begins_after(files[end - 2], time_ns):
             end -= 1  # and the file after is looked at: that records before it are missing shows there
@@ -70,23 +67,35 @@ class Finder:
             if number > 0 and _begins_after(files[number], found.wall_ns):  # all that is known is that some is missing
                 self._require_whole(files[:number], symbol)
             return found
-        raise NotRecorded(f"no record of {symbol} at or before that time is in {self._folder}")
+        raise NotRecorded(f"no record of {symbol} at or before that time is in {self.folder}")
+
+    def files(self) -> list[Path]:
+        """Those of the folder, and what is to be left out of them is known from now on."""
+        files = journal_files(self.folder)
+        if self._set_aside != (known := set_aside(files)):
+            self._set_aside = known
+            self._passages.clear()  # they may have run what is to be left out
+        return files
+
+    def left_out(self, symbol: str) -> Sequence[int]:
+        """Sequences that its worker set aside, as of the last `files`."""
+        return self._set_aside.get(symbol, ())
 
     def _find(self, files: list[Path], file: JournalFile, symbol: str, time_ns: int, by: By) -> Found | None:
-        intervals = self._ways(files, file, symbol).intervals
+        intervals = self.ways(files, file, symbol).intervals
         for i in reversed(range(len(intervals))):
             interval = intervals[i]
             if (interval.least_wall_ns, interval.least_venue_ns)[by] <= time_ns:
                 following = intervals[i + 1] if i + 1 < len(intervals) else None
-                return _run(file, symbol, interval, following, time_ns, by, self._set_aside.get(symbol, ()))
+                return _run(file, symbol, interval, following, time_ns, by, self.left_out(symbol))
         return None
 
     def _require_whole(self, files: list[Path], symbol: str) -> None:
         """Raise JournalDamaged if what is missing may lie in the last of the files."""
         with suppress(FileNotFoundError), JournalFile(files[-1]) as file:
-            self._ways(files, file, symbol)
+            self.ways(files, file, symbol)
 
-    def _ways(self, files: list[Path], file: JournalFile, symbol: str) -> Ways:
+    def ways(self, files: list[Path], file: JournalFile, symbol: str) -> Ways:
         """Of `file`, the last one of `files`."""
         ways = waypoints.read(file.path, file.bytes, symbol)
         if ways is not None:
@@ -130,7 +139,7 @@ class Finder:
             return None
 
     def _passage(self, symbol: str, carried: Interval | None) -> Passage:
-        return Passage(symbol, carried, self._set_aside.get(symbol, ()))
+        return Passage(symbol, carried, self.left_out(symbol))
 
     def _advance(self, passage: Passage, file: JournalFile, symbol: str) -> None:
         """Run what is new in the file, and keep the passage as the last that is let go. Raises JournalDamaged, for a

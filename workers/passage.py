@@ -12,7 +12,8 @@ from shm.layout import NEVER_NS, Words
 from shm.refill import words_of
 from shm.stretches import Stream, Stretch, StretchReader
 
-from .rerun import Checkpoint, Rerun
+from .recovery import Checkpoint
+from .rerun import Rerun
 
 LEVELS: Final = 64  # that a cell shows: here nobody looks at cells
 MAX_DEPTH: Final = 1 << 13  # levels a side that the past knows, whatever its worker kept

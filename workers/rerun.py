@@ -14,33 +14,45 @@ import numpy as np
 from shm import layout
 from shm.compiled import kernel
 from shm.errors import LayoutError
-from shm.layout import Reason, Record, Rows, Words
+from shm.layout import Reason, Record, Words
 from shm.refill import FOREIGN, refill, words_of
 from shm.ring import RingWriter
 
 from . import pump
+from .decode import rows as decoded
 from .job import Task
 from .private import Private, private_ring
 from .pump import Memory
+from .recovery import Checkpoint
 from .worker import Worker, map_memory
 
 RING_BYTES: Final = (
     8 << 20
 )  # a message of half of it fits, and the journal's are of rings that are no larger by default
-_FIRST_SLOT: Final = 0
 _TRACED: Final = 1 << 12
 _MORE: Final = pump.MORE
+_TAPE_COUNT: Final = layout.TAPE_COUNT
+_MAX_ROWS: Final = decoded.MAX_ROWS
+STAMPS: Final = ("wall_ns", "venue_ns", "sequence", "synced")  # of the state after a record
 
 
 @kernel
 def _trace(m: Memory, stamps: Words) -> tuple[int, int]:
-    """Apply record after record, a row of stamps for each; what `pump` said last, and how many there were."""
+    """Apply record after record, a row of STAMPS for each; what `pump` said last, and how many there were.
+
+    It ends sooner when as many trades were put on the tape as leave room for one record more.
+    """
+    enough = m.control[_TAPE_COUNT] + len(m.tape) - _MAX_ROWS
     for n in range(len(stamps)):
         code = pump.pump(m)
         if code != _MORE:
             return code, n
         stamps[n, 0] = m.state[0].wall_ns
         stamps[n, 1] = m.state[0].venue_ns
+        stamps[n, 2] = m.state[0].sequence
+        stamps[n, 3] = m.state[0].synced
+        if m.control[_TAPE_COUNT] >= enough and len(m.tape) > _MAX_ROWS:
+            return _MORE, n + 1
     return _MORE, len(stamps)
 
 
@@ -52,23 +64,25 @@ class Rerun:
         levels: int = 64,
         max_depth: int = 2048,
         *,
-        checkpoint: "Checkpoint | None" = None,
+        checkpoint: Checkpoint | None = None,
         batch: int = 256,
+        tape_rows: int = 1 << 15,
         set_aside: Sequence[int] = (),
     ) -> None:
         """`levels` that a cell shows of each side, `max_depth` that are kept, as in the symbol file of its worker.
 
         `set_aside`: sequences of records that its worker left out (shm/quarantine.py), and so does this.
         """
-        ring, book = private_ring(RING_BYTES), Private(layout.book_regions(levels, max_depth))
+        ring, book = private_ring(RING_BYTES), Private(layout.book_regions(levels, max_depth, tape_rows))
         self._words: Words = ring.array("words")
         self._ring = RingWriter(self._words, 1)
         if checkpoint is not None:
-            checkpoint.put(book)
+            checkpoint = checkpoint.moved(0)
             self._words[layout.NEXT_SEQUENCE] = checkpoint.sequence + 1
         memory = map_memory(ring, book, Private(layout.changed_regions()))
         memory = memory._replace(set_aside=np.zeros(max(1, len(set_aside)), np.int64))
-        self._worker = Worker(memory, Task("", batch, 1_000_000, 0, tuple(set_aside)), None, replay=True)
+        task = Task("", batch, 1_000_000, 0, tuple(set_aside))
+        self._worker = Worker(memory, task, None, replay=True, checkpoint=checkpoint)
 
     @property
     def memory(self) -> Memory:
@@ -85,22 +99,34 @@ class Rerun:
         """Apply records one by one, and after `most` of them no more: int64[records, 2], after each of them the
         receive time of day and the venue's stamp of the book. Raises as `take` does; of no use after `most`."""
         left = len(recorded) if most is None else most  # a record is longer than a word
-        parts = [np.zeros((0, 2), np.int64)]
+        parts = [np.zeros((0, len(STAMPS)), np.int64)]
+        if left > 0:
+            for part in self.parts(recorded, left):
+                parts.append(part)
+                left -= len(part)
+                if left <= 0:
+                    break
+        return np.concatenate(parts)[:, :2]
+
+    def parts(self, recorded: Words, most: int | None = None) -> Iterator[Words]:
+        """Apply records one by one: int64[records, STAMPS] each time some were applied, at most 4,096 of them and, if
+        the tape has more rows than a record, no more than whose trades are still on it. As `trace`."""
+        left = len(recorded) if most is None else most
         with self._one_by_one():
             for _ in self._refills(recorded):
                 code = _MORE
                 while code != pump.IDLE and left > 0:
-                    stamps = np.zeros((min(left, _TRACED), 2), np.int64)
+                    stamps = np.zeros((min(left, _TRACED), len(STAMPS)), np.int64)
                     code, count = _trace(self.memory, stamps)
-                    if code not in (pump.IDLE, _MORE):
-                        self._worker.handle(code)
-                        stamps[count] = self.memory.state["wall_ns"][0], self.memory.state["venue_ns"][0]
-                        count += 1
-                    parts.append(stamps[:count])
                     left -= count
-                if left == 0:
+                    if count:
+                        yield stamps[:count]
+                    if code not in (pump.IDLE, _MORE):
+                        self._worker.handle(code)  # it may be other increments that hold from here on
+                        left -= 1
+                        yield np.array([[self.memory.state[name][0] for name in STAMPS]])
+                if left <= 0:
                     break
-        return np.concatenate(parts)
 
     def lose(self) -> Words:
         """Apply what stands for records that are missing: a gap, behind the last record by a nanosecond. As `trace`."""
@@ -131,7 +157,7 @@ class Rerun:
         finally:
             self.memory.notes[pump.BATCH_MAX_FRAMES] = before
 
-    def checkpoint(self) -> "Checkpoint":
+    def checkpoint(self) -> Checkpoint:
         """What the next record's result depends on, but bars."""
         memory = self.memory
         deepest = max(int(memory.state["n_bids"][0]), int(memory.state["n_asks"][0]))
@@ -158,31 +184,3 @@ class Rerun:
 def warm() -> None:
     """Compile, or load, every kernel that a rerun calls."""
     Rerun(8, 16).lose()
-
-
-class Checkpoint:
-    """The whole working copy of one book after one record."""
-
-    def __init__(self, state: Rows, levels: Rows) -> None:
-        """`state`: STATE[1]; `levels`: LEVEL[2, as many as there are or more], best last."""
-        self.state = state
-        self.levels = levels
-
-    @property
-    def sequence(self) -> int:
-        """Of the last record that is in it."""
-        return int(self.state["sequence"][0])
-
-    @property
-    def sides(self) -> tuple[Rows, Rows]:
-        """The levels of both sides, best last."""
-        return self.levels[0, : int(self.state["n_bids"][0])], self.levels[1, : int(self.state["n_asks"][0])]
-
-    def put(self, book: Private) -> None:
-        """Make it the newest slot of a book whose ring is empty."""
-        slots, levels = book.array("slots"), book.array("slot_levels")
-        slots["begin"][_FIRST_SLOT] = slots["end"][_FIRST_SLOT] = 1
-        slots["state"][_FIRST_SLOT] = self.state[0]
-        slots["state"]["position"][_FIRST_SLOT] = 0
-        for side, rows in enumerate(self.sides):
-            levels[_FIRST_SLOT, side, : len(rows)] = rows

@@ -1,41 +1,55 @@
-"""`python -m workers.travel JOURNAL`: answers what the book was, for the one reader that started it (shm/past.py).
+"""`python -m workers.travel JOURNAL`: answers what the book was, and which trades and quotes there were, for the one
+reader that started it (shm/past.py).
 
 It ends when its standard input does, or with that reader. It writes nothing to the journal's folder.
 """
 
 import signal
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import IO
 
-from shm.errors import JournalDamaged, LayoutError, NotRecorded
-from shm.past import ANSWER, FOUND, REQUEST, Answer, By
+from shm.errors import Hole, JournalDamaged, LayoutError, NotRecorded
+from shm.past import ANSWER, FOUND, REQUEST, Answer, By, Question
+from shm.past_rows import HOLE, Part, Through
 
 from .finder import Finder, Found
+from .history import Wanted, earlier
 
 
-def answer(finder: Finder, request: bytes) -> tuple[Answer, bytes]:
-    """The answer to one REQUEST."""
-    symbol, time_ns, by = REQUEST.unpack(request)
+def answers(finder: Finder, request: bytes) -> Iterator[tuple[Answer, bytes]]:
+    """The answer to one REQUEST, and before it what else is said; one part of the rows is in memory at a time."""
+    symbol, question, time_ns, more = REQUEST.unpack(request)
+    name = symbol.rstrip(b"\0").decode()
     try:
-        found = finder.book_at(symbol.rstrip(b"\0").decode(), time_ns, By(by))
+        if question == Question.BOOK:
+            yield Answer.FOUND, _body(finder.book_at(name, time_ns, By(more)))
+            return
+        for found in earlier(finder, Wanted(name, Question(question).name.lower(), time_ns, more)):
+            yield _packed(found)
     except NotRecorded as error:
-        return Answer.NOT_RECORDED, str(error).encode()
+        yield Answer.NOT_RECORDED, str(error).encode()
     except JournalDamaged as error:
-        return Answer.DAMAGED, str(error).encode()
+        yield Answer.DAMAGED, str(error).encode()
     except LayoutError as error:
-        return Answer.FOREIGN, str(error).encode()
+        yield Answer.FOREIGN, str(error).encode()
     except OSError as error:
-        return Answer.UNREADABLE, f"the journal cannot be read: {error}".encode()
-    return Answer.FOUND, _body(found)
+        yield Answer.UNREADABLE, f"the journal cannot be read: {error}".encode()
 
 
-def serve(finder: Finder, requests: IO[bytes], answers: IO[bytes]) -> None:
+def serve(finder: Finder, requests: IO[bytes], said: IO[bytes]) -> None:
     """Answer until the requests end."""
     while len(request := requests.read(REQUEST.size)) == REQUEST.size:
-        kind, body = answer(finder, request)
-        answers.write(ANSWER.pack(kind, len(body)) + body)
-        answers.flush()
+        for kind, body in answers(finder, request):
+            said.write(ANSWER.pack(kind, len(body)) + body)
+        said.flush()
+
+
+def _packed(found: Part | Hole | Through) -> tuple[Answer, bytes]:
+    if isinstance(found, Hole):
+        return Answer.HOLE, HOLE.pack(*found)
+    return Answer.PART if isinstance(found, Part) else Answer.FOUND, found.pack()
 
 
 def _body(found: Found) -> bytes:

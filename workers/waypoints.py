@@ -22,7 +22,7 @@ from shm.layout import LEVEL, STATE
 from shm.stretches import Stream
 
 from .passage import Interval
-from .rerun import Checkpoint
+from .recovery import Checkpoint
 
 SUFFIX: Final = ".sbw"
 MAX_BODY_BYTES: Final = 1 << 28

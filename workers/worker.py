@@ -1,7 +1,7 @@
 """One worker process: maps its rings and its books, recovers, and pumps until it is told to stop.
 
-`recover` is the one way in, after a clean start, a restart, or a kill: the newest whole checkpoint (or an empty
-book), then the ring from there. What readers have already seen, cells, tape and quote rows, is not shown again.
+After a clean start, a restart or a kill it begins at the newest whole checkpoint of its book, with the ring from there
+on: see recovery.py.
 """
 
 import logging
@@ -15,11 +15,10 @@ import numpy as np
 
 from shm import layout
 from shm.checkpoint import load_slot
-from shm.layout import Kind, Reason, Source, State
+from shm.layout import Kind, Reason
 from shm.quarantine import record_path
 from shm.records import AFTER, AT, CHUNK, CHUNKS, PEEK_WORDS, SEQUENCE, SIZE
 from shm.registry import generation_folder
-from shm.rows import through
 from shm.segment import attach
 
 from . import bars, events, pump, rules
@@ -30,6 +29,7 @@ from .hotfile import HotFile, open_bars, plan
 from .job import Job, Task
 from .private import Private, private_ring
 from .pump import Memory
+from .recovery import Checkpoint, recover, surviving, with_contract
 from .shared import FINISH_S, Shared
 from .tally import Tally
 
@@ -78,36 +78,6 @@ def map_memory(ring: Arrays, book: Arrays, changed: Arrays) -> Memory:
     )
 
 
-def recover(memory: Memory) -> Memory:
-    """Make the working copy that of the newest checkpoint, and note what readers have seen already."""
-    state, control, notes = memory.state, memory.control, memory.notes
-    if not load_slot(memory.slot_words, memory.slots, memory.slot_levels, state, memory.levels):
-        state[:] = np.zeros(1, layout.STATE)
-        state["state"] = int(State.SYNCING)
-        state["reason"] = state["cause"] = int(Reason.STARTING)
-        state["source"] = int(Source.REPLAY if notes[pump.REPLAYED] else Source.VENUE)
-        state["bid_bound"], state["ask_bound"] = layout.NO_BOUND, -layout.NO_BOUND
-        state["price_increment"] = state["size_increment"] = 1
-        state["position"] = memory.ring[layout.HEAD]
-    position = int(state["position"][0])
-    notes[pump.POSITION] = notes[pump.RELEASED] = position
-    published = int(control[layout.PUBLISHED])
-    if published:
-        notes[pump.PUBLISH_FROM] = memory.cells[published % layout.CELLS]["state"]["sequence"]
-    notes[pump.TAPE_THROUGH] = through(memory.tape, control[layout.TAPE_COUNT])
-    notes[pump.QUOTE_THROUGH] = through(memory.quotes, control[layout.QUOTE_COUNT])
-    notes[pump.EVENT_THROUGH] = through(memory.events, control[layout.EVENT_COUNT])
-    memory.ring[layout.HEAD] = position  # a predecessor may have died between its checkpoint and the release
-    memory.ring[layout.BEGUN] = 0
-    memory.ring[layout.PARKED] = 0
-    return _with_contract(memory)
-
-
-def _with_contract(memory: Memory) -> Memory:
-    contract = bytes(memory.state["contract"][0])
-    return memory._replace(contract=np.frombuffer(contract, np.uint8).copy())
-
-
 def configure(memory: Memory, config: bytes) -> tuple[Memory, bool]:
     """Take over contract and increments; another contract than before means another book.
 
@@ -126,7 +96,7 @@ def configure(memory: Memory, config: bytes) -> tuple[Memory, bool]:
     for name in ("contract", "price_scale", "price_increment", "size_scale", "size_increment", "source"):
         state[name] = row[name]
     state["max_venue_lag_ns"] = row["max_venue_lag_ns"]
-    return _with_contract(memory), rolled
+    return with_contract(memory), rolled
 
 
 class Worker:
@@ -135,9 +105,17 @@ class Worker:
     __slots__ = ("_chunks", "_hot", "_kept_in", "_refusals", "_stopping", "_symbol", "memory")
 
     def __init__(
-        self, memory: Memory, task: Task, data_folder: Path | None, hot: HotFile | None = None, *, replay: bool = False
+        self,
+        memory: Memory,
+        task: Task,
+        data_folder: Path | None,
+        hot: HotFile | None = None,
+        *,
+        replay: bool = False,
+        checkpoint: Checkpoint | None = None,
     ) -> None:
         """`hot`: the file of its bars, if it has some. `replay`: its records' receive times are of another day.
+        `checkpoint`: where it begins, if not at the newest one of its own memory.
 
         What is set aside is kept in `data_folder`; None: it was kept when it was live.
         """
@@ -145,7 +123,7 @@ class Worker:
         memory.notes[pump.REPLAYED] = replay
         if hot is not None:
             memory = memory._replace(bars=hot.desk())
-        self.memory = recover(memory)
+        self.memory = recover(checkpoint or surviving(memory), memory.ring, memory)
         self._symbol = task.symbol
         self._kept_in = data_folder
         self._stopping = False
@@ -316,7 +294,8 @@ def run(job: Job) -> int:
 def warm() -> None:
     """Compile, or load from the cache, every kernel a worker calls, on memory of no consequence. Starts no thread."""
     ring, book = private_ring(layout.MIN_RING_BYTES), Private(layout.book_regions(8, 16, 16, 16))
-    memory = recover(map_memory(ring, book, Private(layout.changed_regions())))
+    memory = map_memory(ring, book, Private(layout.changed_regions()))
+    memory = recover(surviving(memory), memory.ring, memory)
     memory.notes[pump.BATCH_MAX_FRAMES] = 1
     pump.serve(memory)
     pump.pump(memory)  # also where `serve` has it inside: it is called alone at the end, and is loaded alone

@@ -21,7 +21,8 @@ from tests.made_journal import BEGIN
 from workers.finder import Finder
 from workers.historian import Historian
 from workers.passage import LEVELS, MAX_DEPTH
-from workers.rerun import Checkpoint, Rerun
+from workers.recovery import Checkpoint
+from workers.rerun import Rerun
 
 from . import recorded
 from .recorded import SYMBOLS

@@ -7,13 +7,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import numpy as np
+import polars as pl
 import pytest
 
-from shm import LayoutError, Market, NotRecorded, Past
+from shm import Hole, Incomplete, LayoutError, Market, NotRecorded, Past
 from shm.errors import JournalDamaged
 from shm.journal_entries import Lane
 from shm.layout import State
+from shm.past_rows import Part
 from shm.stretches import Stream
+from shm.values import PRICED_QUOTE, PRICED_TRADE
 from tests import made_past
 from tests.made_journal import BEGIN
 from tests.made_past import of_lane, pieces, slow_replay
@@ -115,3 +118,57 @@ def test_a_market_asks_for_its_own_journal(
     market.close()
     with pytest.raises(ValueError, match="closed"):
         mnq.book_at(2**62)
+
+
+@pytest.mark.parametrize("region", ["tape", "quotes"])
+def test_rows_of_the_past_come_priced_each_once(past: Past, seen: list[made_past.Past], region: str) -> None:
+    walls = [each.wall_ns for each in seen]
+    ask = past.trades if region == "tape" else past.quotes
+    frame = ask("MNQ", walls[0])
+    assert frame.columns == ["wall_ns", *((PRICED_TRADE if region == "tape" else PRICED_QUOTE).names or ())]
+    assert frame["wall_ns"].is_in(walls).all()
+    keys = frame.select("sequence", "place") if region == "tape" else frame.select("sequence")
+    assert keys.equals(keys.unique(maintain_order=True))
+    if region == "tape":
+        assert len(frame) == seen[-1].state["trades"] > 0
+        assert (frame["price"] == frame["price_ticks"] * 0.25).all()
+    else:
+        assert frame["bid_ticks"][-1] == seen[-1].state["best_bid"]
+    middle = datetime.fromtimestamp(walls[len(walls) // 2] // 1000 / 1e6, UTC)
+    one, other = ask("MNQ", walls[0], middle), ask("MNQ", middle)
+    assert pl.concat([one, other]).equals(frame)
+    assert len(one)
+    assert ask("MNQ", walls[-1] + 1).schema == frame.schema
+
+
+def test_rows_that_may_be_missing_and_questions_that_are_none_are_refused(
+    past: Past, seen: list[made_past.Past]
+) -> None:
+    with pytest.raises(Incomplete, match=r"from 2026-03-01 23:59:59\.000 to 2026-03-02 00:00:00") as raised:
+        past.trades("MNQ", START - timedelta(seconds=1))
+    assert raised.value.holes == (Hole(BEGIN.wall_ns - 10**9, seen[0].wall_ns),)
+    assert len(past.trades("MNQ", 0, allow_holes=True)) == seen[-1].state["trades"]
+    with pytest.raises(NotRecorded, match="nothing of GC"):
+        past.trades("GC", START)
+    with pytest.raises(ValueError, match="before its start"):
+        past.quotes("MNQ", START, START - timedelta(seconds=1))
+    with pytest.raises(ValueError, match="year 2262"):
+        past.trades("MNQ", 2**64)
+    with pytest.raises(ValueError, match="1 to 32"):
+        past.trades("", START)
+    with pytest.raises(TypeError, match="is a datetime"):
+        past.quotes("MNQ", "noon")  # type: ignore[arg-type]
+    assert past.book_at("MNQ", 2**62).sequence == seen[-1].state["sequence"]
+
+
+def test_an_answer_that_was_not_taken_to_its_end_is_not_that_to_the_next_question(
+    past: Past, seen: list[made_past.Past], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupted(body: bytes, region: str) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Part, "unpack", interrupted)
+        with pytest.raises(KeyboardInterrupt):
+            past.trades("MNQ", seen[0].wall_ns)
+    assert len(past.trades("MNQ", seen[0].wall_ns)) == seen[-1].state["trades"]

@@ -11,7 +11,8 @@ from shm.layout import Reason
 from shm.refill import words_of
 from tests.shm.test_refill import recorded
 from tests.workers.rig import Rig, depth, quote, snapshot, trades
-from workers.rerun import Checkpoint, Rerun
+from workers.recovery import Checkpoint
+from workers.rerun import Rerun
 
 SAME = [
     name

@@ -9,7 +9,7 @@ from shm.layout import LEVEL, NEVER_NS, STATE
 from shm.stretches import Stream
 from workers import waypoints
 from workers.passage import Interval
-from workers.rerun import Checkpoint
+from workers.recovery import Checkpoint
 from workers.waypoints import Ways
 
 BYTES = 4711

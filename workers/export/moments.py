@@ -12,8 +12,8 @@ from shm.refill import words_of
 from shm.stretches import Stretch, StretchReader
 from shm.values import Scale
 
-from ..pump import Memory
 from ..rerun import Rerun
+from ..tail import Tail, scale_of
 from .changes import Changed, Watched
 
 MAX_DEPTH: Final = 1 << 13  # levels a side, whatever its worker kept
@@ -41,8 +41,8 @@ class Reader:
         """`left_out`: sequences that its worker set aside."""
         self._rerun = Rerun(_LEVELS, MAX_DEPTH, set_aside=left_out)
         self._watched = Watched(MAX_DEPTH)
-        self._trades = _Tail("tape", layout.TAPE_COUNT)
-        self._quotes = _Tail("quotes", layout.QUOTE_COUNT)
+        self._trades = Tail("tape", layout.TAPE_COUNT)
+        self._quotes = Tail("quotes", layout.QUOTE_COUNT)
 
     def read(self, stretch: Stretch) -> Iterator[Moment]:
         """The moments of a stretch. Raises LayoutError for bytes that are no records."""
@@ -55,26 +55,7 @@ class Reader:
                 continue
             state = memory.state[0]
             sequence, wall_ns, venue_ns = int(state["sequence"]), int(state["wall_ns"]), int(state["venue_ns"])
-            yield Moment(sequence, wall_ns, venue_ns, _scale(memory), changed, trades, quotes)
-
-
-class _Tail:
-    """The rows of a broadcast ring that came since the last look."""
-
-    def __init__(self, rows: str, count: int) -> None:
-        self._rows = rows
-        self._count = count
-        self._next = 0
-
-    def take(self, memory: Memory) -> Rows:
-        rows, count = getattr(memory, self._rows), int(memory.control[self._count])
-        taken: Rows = rows[[number % len(rows) for number in range(self._next, count)]]
-        self._next = count
-        return taken
-
-
-def _scale(memory: Memory) -> Scale:
-    return Scale(*(int(memory.state[field][0]) for field in Scale._fields))
+            yield Moment(sequence, wall_ns, venue_ns, scale_of(memory), changed, trades, quotes)
 
 
 def moments(
