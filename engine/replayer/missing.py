@@ -3,8 +3,13 @@ two replays shall know it."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from typing import Final
+
+from shm.layout import Record
 
 from .stretches import Stretch
+
+_REPEATED: Final = (int(Record.CONFIG), int(Record.SESSIONS))  # what a head is made of, with which each file begins
 
 
 class Missing:
@@ -23,7 +28,8 @@ class Missing:
             if stretch.is_torn and symbol in self._begun:
                 self._torn.add(symbol)
             if len(stretch.words):
-                self._begun.add(symbol)
+                if int(stretch.words[0]) >> 32 not in _REPEATED:
+                    self._begun.add(symbol)
                 if symbol in self._torn:
                     self._torn.remove(symbol)
                     self.places[symbol] += 1
