@@ -198,7 +198,10 @@ class JournalFile:
                 yield from self.entries_of(block)
 
     def entries_of(self, block: Block) -> list[Entry]:
-        """The entries of one block, checked. Raises JournalDamaged."""
+        """The entries of one block, checked, and that its header is the one by which it is known. Raises
+        JournalDamaged."""
+        if self._header(block.offset) != block:
+            raise JournalDamaged(f"{self.path}: the block at byte {block.offset:,} is not what the index says")
         body = memoryview(self._body(block))
         try:
             found = list(parse_body(body))
@@ -216,8 +219,6 @@ class JournalFile:
         """What is wrong with each block, as a sentence; all bytes are read. What opening checks holds already."""
         for block in self.blocks:
             try:
-                if self._header(block.offset) != block:
-                    yield f"the block at byte {block.offset:,} is not what the index says"
                 self.entries_of(block)
             except JournalDamaged as error:
                 yield str(error)
@@ -239,7 +240,10 @@ class JournalFile:
         self.begun_wall_ns = int(row["begun_wall_ns"])
         if salvage:
             self._salvage()
-        elif not self._open_by_index():
+            return
+        if parse_name(self.path.name) not in (None, self.name):  # its records would come before or behind others
+            raise LayoutError(f"{self.path} was {self.name.text} when it was written: give it that name again")
+        if not self._open_by_index():
             self.blocks = tuple(self._scan())
 
     def _open_by_index(self) -> bool:
@@ -273,12 +277,12 @@ class JournalFile:
         at = FILE.itemsize
         while self.bytes - at >= BLOCK.itemsize:
             is_index = self._source.read(len(INDEX_MAGIC), at) == INDEX_MAGIC
-            through = self.bytes if is_index else at + BLOCK.itemsize
+            through = at + BLOCK.itemsize
             try:
                 block = self._header(at, INDEX_MAGIC if is_index else BLOCK_MAGIC)
                 if block.end > self.bytes:
                     return
-                through = max(through, block.end)
+                through = block.end + END.itemsize if is_index else block.end
                 self._stored(block)
                 if is_index:
                     self._check_end(block)
@@ -292,10 +296,12 @@ class JournalFile:
 
     def _check_end(self, index: Block) -> None:
         """Behind the index of a closed file comes its end, or as much of it as the file was cut down to."""
-        end = self._read(self.bytes - index.end, index.end)
-        if len(end) >= END.itemsize and _index_at(end, self.bytes) != index.offset:
+        size = self.bytes - index.end
+        if size < END.itemsize:
+            return
+        if size > END.itemsize or _index_at(self._read(END.itemsize, index.end), self.bytes) != index.offset:
             raise JournalDamaged(f"{self.path} has an end that its checksum does not fit, or bytes behind it")
-        self.finished = len(end) == END.itemsize
+        self.finished = True
 
     def _was_not_written(self, begin: int, end: int) -> bool:
         """Whether a page of [begin, end) is missing: from `begin` or its own first byte on there are only zeros."""
@@ -374,7 +380,7 @@ def records(
                     continue
                 if end_wall_ns is not None and record.wall_ns >= end_wall_ns:
                     continue
-                if symbols is None or (record.lane in reader.lanes and reader.lanes[record.lane].symbol in symbols):
+                if symbols is None or record.symbol in symbols:
                     yield record
 
 

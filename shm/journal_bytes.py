@@ -1,5 +1,6 @@
 """Where the bytes of a journal file are read from: the disk, or memory that holds them already."""
 
+import errno
 import os
 import stat
 from pathlib import Path
@@ -24,7 +25,14 @@ class OnDisk:
 
     def __init__(self, path: Path) -> None:
         """Raises LayoutError for what is no regular file; FileNotFoundError and OSError pass."""
-        self._descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        try:
+            self._descriptor = os.open(path, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            if error.errno != errno.ELOOP or not path.is_symlink():
+                raise
+            raise LayoutError(
+                f"{path} is a symbolic link, and those are not followed: put the file itself in its place"
+            ) from None
         status = os.fstat(self._descriptor)
         if not stat.S_ISREG(status.st_mode):
             self.close()

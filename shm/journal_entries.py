@@ -115,7 +115,8 @@ class Standing(NamedTuple):
 
 
 class RingRecord(NamedTuple):
-    """One record of a piece. `recv_ns` is CLOCK_BOOTTIME, `wall_ns` the time of day; of chunks those of the last."""
+    """One record of a piece. `recv_ns` is CLOCK_BOOTTIME, `wall_ns` the time of day; of chunks those of the last.
+    `symbol` is the instrument's, empty if no entry named its lane."""
 
     lane: int
     kind: int
@@ -124,6 +125,7 @@ class RingRecord(NamedTuple):
     wall_ns: int
     venue: int
     payload: bytes
+    symbol: str = ""
 
 
 class Span(NamedTuple):
@@ -244,7 +246,7 @@ class RecordReader:
     """Pieces into records: what was taken down twice is left out, and chunks are put together.
 
     Reads lanes of one journal in its order, from anywhere: of a chunked record whose beginning was not read nothing
-    comes, and of heads nothing either: they repeat records. `symbols` says whose lanes they are.
+    comes, and of heads nothing either: they repeat records. `lanes` says whose they are.
     """
 
     def __init__(self) -> None:
@@ -268,6 +270,7 @@ class RecordReader:
             self._chunks.pop(entry.lane, None)
 
     def _records(self, lane: int, data: memoryview) -> Iterator[RingRecord]:
+        symbol = self.lanes[lane].symbol if lane in self.lanes else ""
         for at, _ in _places(data):
             size, kind, sequence, recv_ns, wall_ns, chunk = _HEAD.unpack_from(data, at)
             (venue,) = _VENUE.unpack_from(data, at + _VENUE_AT)
@@ -277,7 +280,7 @@ class RecordReader:
                 if whole is None:
                     continue
                 payload, kind = whole, int(Record.DATA)
-            yield RingRecord(lane, kind, sequence, recv_ns, wall_ns, venue, payload)
+            yield RingRecord(lane, kind, sequence, recv_ns, wall_ns, venue, payload, symbol)
 
     def _joined(self, lane: int, payload: bytes, count: int, number: int) -> bytes | None:
         if number == 0:

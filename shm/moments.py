@@ -4,6 +4,8 @@ import operator
 from datetime import UTC, date, datetime, timedelta
 from typing import Final, TypeAlias
 
+from .layout import NEVER_NS
+
 Moment: TypeAlias = datetime | date | int  # a datetime without a zone is UTC, a date its midnight in UTC
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -19,3 +21,13 @@ def nanoseconds(moment: Moment, name: str = "the time") -> int:
         return operator.index(moment)
     except TypeError:
         raise TypeError(f"{name} is a datetime, a date or nanoseconds since 1970, not {moment!r:.40}") from None
+
+
+def stamp_ns(moment: Moment) -> int:
+    """As `nanoseconds`, of a moment that records can have been stamped with. ValueError for one beyond 64 bits."""
+    time_ns = nanoseconds(moment)
+    if not -NEVER_NS <= time_ns <= NEVER_NS:
+        raise ValueError(
+            f"{moment} is no time: nanoseconds since 1970 are counted from the year 1677 up to the year 2262"
+        )
+    return time_ns

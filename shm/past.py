@@ -27,7 +27,7 @@ from typing import IO, TYPE_CHECKING, Final, Literal
 from . import book as books
 from .errors import Hole, JournalDamaged, LayoutError, NotRecorded, ShardbookError
 from .layout import LEVEL, NEVER_NS, STATE
-from .moments import nanoseconds
+from .moments import stamp_ns
 from .page import integer_fields
 from .quarantine import CRASH_SIGNALS
 from .values import Book
@@ -121,14 +121,14 @@ class Past:
         last record was older than `max_lag_ns`. `recv_ns` is of the machine's uptime then, `published` 0.
 
         Raises NotRecorded if there is no such record, JournalDamaged if it may lie in a file that is damaged, or has a
-        record which ends any process that runs it, LayoutError for what is no journal, ValueError for another `by` or a
-        symbol that can be none. What is written at this moment may not be there yet: the recorder gathers for a tenth
-        of a second.
+        record which ends any process that runs it, LayoutError for what is no journal, ValueError for another `by`, a
+        time beyond 64 bits or a symbol that can be none. What is written at this moment may not be there yet: the
+        recorder gathers for a tenth of a second.
         """
         if by not in ("receive", "venue"):
             raise ValueError(f'{by!r} is no stamp of a record: "receive" and "venue" are')
         name = _name(symbol)
-        time_ns = nanoseconds(time)
+        time_ns = stamp_ns(time)
         ((_, body),) = self._ask(REQUEST.pack(name, Question.BOOK, time_ns, By[by.upper()]))
         wall_ns, n_bids = FOUND.unpack_from(body)
         at = FOUND.size
@@ -171,9 +171,7 @@ class Past:
         where there is nothing."""
         from .past_rows import HOLE, Part, PastRows, Through  # here, because few readers want them
 
-        for time_ns in (start_ns, end_ns):
-            if not -NEVER_NS <= time_ns <= NEVER_NS:
-                raise ValueError(f"{time_ns} is no time: nanoseconds since 1970 are counted up to the year 2262")
+        start_ns, end_ns = stamp_ns(start_ns), stamp_ns(end_ns)
         if end_ns < start_ns:
             raise ValueError("the end of what is asked for lies before its start")
         question = Question[region.upper()]
@@ -187,8 +185,8 @@ class Past:
     ) -> "polars.DataFrame":
         from .past_rows import frame, require_whole
 
-        end_ns = NEVER_NS if end is None else nanoseconds(end)
-        past = self.rows(symbol, region, nanoseconds(start), end_ns)
+        end_ns = NEVER_NS if end is None else stamp_ns(end)
+        past = self.rows(symbol, region, stamp_ns(start), end_ns)
         if past.through.sequence == 0:
             raise NotRecorded(f"nothing of {symbol} is in {self.folder}")
         if not allow_holes:

@@ -23,7 +23,7 @@ from . import session as sessions
 from .account import AccountView
 from .account_values import Account
 from .bars import Bars
-from .errors import Overrun, Stale, WriterGone
+from .errors import NotRecorded, Overrun, Stale, WriterGone
 from .events import Events
 from .follow import Follower, boottime_ns, find
 from .layout import CELL, CELLS, LEVEL, SLOT, Rows, State
@@ -39,6 +39,7 @@ from .watch import Watch
 
 _LIVE = int(State.LIVE)
 _LAST_CELL = CELLS - 1
+_REPLAY = "replay"  # the venue in the registry of one
 _MAP_TRIES = 10  # the supervisor replaces two files and then says so: a millisecond, on a busy machine some
 _MAP_PAUSE_S = 0.002
 
@@ -316,8 +317,13 @@ class Instrument:
     def book_at(self, time: datetime | int, *, by: Literal["receive", "venue"] = "receive") -> Book:
         """The book as it was, all levels, from the journal: see `shm.Past.book_at`. It raises Stale for none.
 
-        The first question starts a process, which takes seconds; it ends with the Market.
+        The first question starts a process, which takes seconds; it ends with the Market. What the recorder gathers,
+        the last tenth of a second, is not there yet.
         """
+        presence = self._follower.presence
+        presence.require_open()
+        if presence.registry.venue == _REPLAY:
+            raise NotRecorded("a replay records no journal: ask Past(FOLDER) of the one that is played")
         return self._journal().book_at(self.symbol, time, by=by, max_lag_ns=self._follower.page.max_lag_ns)
 
     def book_view(self, *, allow_stale: bool = False) -> "BookView":

@@ -54,7 +54,10 @@ def stream(chance: random.Random, pieces: int, lanes: int = 2, step_ms: int = 10
         number, now, data = turn % lanes, later(turn * step_ms), b""
         for _ in range(chance.randrange(1, 7)):
             payload = b'{"price":%d}' % chance.randrange(10**6) * chance.randrange(1, 20)
-            made = RingRecord(number, Record.DATA, sequences[number], now.boot_ns, now.wall_ns, Venue.PROJECTX, payload)
+            stamps = now.boot_ns, now.wall_ns
+            made = RingRecord(
+                number, Record.DATA, sequences[number], *stamps, Venue.PROJECTX, payload, symbol=NAMES[number]
+            )
             sequences[number] += 1
             records.append(made)
             data += padding(8 * chance.randrange(1, 9)) if chance.random() < 0.2 else b""

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from shm import registry
 from shm.errors import LayoutError, NoEngine, ShardbookError
+from shm.journal import files_of
 from shm.life import start_ticks
 
 from ..arguments import Arguments
@@ -38,7 +39,8 @@ def main(argv: Sequence[str] | None = None, command: str = "scripts/inspect") ->
         "--salvage",
         metavar="OUT",
         type=Path,
-        help="write what lies before the first damaged byte of FILE, a file of a journal, to this new file or folder",
+        help="write what lies before the first damaged byte of FILE, a file of a journal, to this new file; of a"
+        " folder, what does so in each of its files, to this folder",
     )
     options = parser.parse_args(argv)
     if bool(options.files) == (options.name is not None):
@@ -46,7 +48,7 @@ def main(argv: Sequence[str] | None = None, command: str = "scripts/inspect") ->
     if options.salvage is not None:
         if len(options.files) != 1:
             parser.error("--salvage takes one FILE")
-        return _salvage(options.files[0], options.salvage, command)
+        return _salvage_all(options.files[0], options.salvage, command)
     try:
         files, ended = (options.files, "") if options.files else segments_of(options.name)
     except (ShardbookError, ValueError) as error:
@@ -83,21 +85,41 @@ def segments_of(name: str) -> tuple[list[Path], str]:
     return sorted(path for path in below.iterdir() if path.is_file() and path.suffix != ".tmp"), ended
 
 
-def _salvage(path: Path, out: Path, command: str) -> int:
-    """Say what was salvaged and what was not, and print what `out` holds then."""
-    out = out / path.name if out.is_dir() else out
+def _salvage_all(place: Path, out: Path, command: str) -> int:
+    """Salvage a file, or each of a folder's, and print what `out` holds then; 0 if there was something in each, and
+    all of that is whole."""
     try:
-        done = salvage(path, out)
-    except FileExistsError:
-        complain(command, f"{out} exists already: name a new file")
+        files = files_of([place])
+        if place.is_dir():
+            out.mkdir(mode=0o700, exist_ok=True)
+    except FileNotFoundError as error:
+        complain(command, f"{error.filename} does not exist")
         return 1
     except (LayoutError, OSError) as error:
         complain(command, str(error))
         return 1
-    print(f"{done.blocks:,} blocks of {done.entries:,} entries are salvaged, {done.left_bytes:,} bytes are left out")
-    if done.fault:
-        print(done.fault)
-    return _print_all([out], command)
+    into = [out / path.name if out.is_dir() else out for path in files]
+    done = [_salvage(path, to, command) for path, to in zip(files, into, strict=True)]
+    if not any(done):
+        return 1
+    return max(_print_all([out] if place.is_dir() else into, command), int(not all(done)))
+
+
+def _salvage(path: Path, out: Path, command: str) -> bool:
+    """Say what was salvaged of one file and what was not; False if there is no `out` then."""
+    try:
+        done = salvage(path, out)
+    except FileExistsError:
+        complain(command, f"{out} exists already: name a new file")
+        return False
+    except (LayoutError, OSError) as error:
+        complain(command, str(error))
+        return False
+    print(
+        f"{path.name}: {done.blocks:,} blocks of {done.entries:,} entries are salvaged, {done.left_bytes:,} bytes are"
+        " left out" + (f": {done.fault}" if done.fault else "")
+    )
+    return True
 
 
 def _print_all(files: Iterable[Path], command: str) -> int:

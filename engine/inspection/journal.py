@@ -170,6 +170,8 @@ def _folder(folder: Path) -> tuple[Groups, Checks]:
             continue
         except LayoutError as error:
             contents.damaged(str(error))
+        except OSError as error:
+            contents.damaged(f"{path} cannot be read: {error.strerror}")
     files = contents.files
     header = (("kind", "journal"), ("files", f"{len(files):,}"), *_sums(list(files.values())))
     listed = [(name, _file_text(shown)) for name, shown in list(files.items())[-FILES_SHOWN:]]

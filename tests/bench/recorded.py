@@ -43,7 +43,7 @@ def frames(seconds: int) -> Iterator[RingRecord]:
     def made(lane: int, kind: Record, n: int, payload: bytes) -> RingRecord:
         sequences[lane] += 1
         at = BEGIN.boot_ns + n * STEP_NS, BEGIN.wall_ns + n * STEP_NS
-        return RingRecord(lane, int(kind), sequences[lane], *at, int(Venue.PROJECTX), payload)
+        return RingRecord(lane, int(kind), sequences[lane], *at, int(Venue.PROJECTX), payload, SYMBOLS[lane])
 
     for lane, symbol in enumerate(SYMBOLS):
         yield made(lane, Record.CONFIG, 0, rig.config(contract_of(symbol)))

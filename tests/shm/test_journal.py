@@ -1,18 +1,35 @@
 """Journal files cut at every byte, changed in every bit, damaged in the middle, and read while they are written."""
 
+import os
 import random
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from engine.recorder.recorder import Options
 from shm.errors import JournalDamaged, LayoutError
-from shm.journal import BLOCK, END, FILE, PAGE_BYTES, JournalFile, Name, journal_files, parse_name, records
+from shm.journal import (
+    BLOCK,
+    END,
+    FILE,
+    MAX_BODY_BYTES,
+    PAGE_BYTES,
+    VERSION,
+    JournalFile,
+    Name,
+    journal_files,
+    parse_name,
+    records,
+    seal,
+)
+from shm.journal_bytes import OnDisk
 from shm.journal_entries import RingRecord
 from tests import made_journal
 from tests.made_journal import BEGIN, Made, later
 
 SMALL = Options(block_bytes=2000, block_ns=10**18)
+SEVERAL = Options(block_bytes=500, file_bytes=3000)
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -52,7 +69,9 @@ def test_a_stretch_of_time_and_an_instrument(tmp_path: Path, seed: int) -> None:
         start, end = later(500).wall_ns, later(900).wall_ns
         wanted = [record for record in made.records if start <= record.wall_ns < end]
         assert list(records([file], start, end)) == wanted
-        assert list(records([file], start, end, {"MES"})) == [record for record in wanted if record.lane == 1]
+        of_one = list(records([file], start, end, {"MES"}))
+        assert of_one == [record for record in wanted if record.lane == 1]
+        assert {record.symbol for record in of_one} == {"MES"}
         read = [block for block in file.blocks if block.overlaps(start, end)]
         assert len(read) < len(file.blocks) / 2
 
@@ -108,9 +127,13 @@ def test_every_flipped_bit_is_found(tmp_path: Path, seed: int, closed: bool) -> 
 def _is_refused(path: Path, data: bytearray) -> bool:
     try:
         with JournalFile(path, data=data) as file:
-            return any(file.verify())
+            is_bad = any(file.verify())
+            for _ in file.entries():
+                pass
     except LayoutError:
         return True
+    assert not is_bad, "what verify() finds must be refused when it is read"
+    return False
 
 
 def test_damage_in_the_middle_is_refused_unless_salvage_is_asked_for(tmp_path: Path, seed: int) -> None:
@@ -136,6 +159,83 @@ def test_damage_in_the_middle_is_refused_unless_salvage_is_asked_for(tmp_path: P
         JournalFile(path)
     with JournalFile(path, salvage=True) as file:
         assert file.blocks == blocks[:3]
+
+
+def test_a_changed_header_of_a_block_is_refused_where_the_index_knows_the_block(tmp_path: Path, seed: int) -> None:
+    path = _file(tmp_path, made_journal.stream(random.Random(seed), 100))
+    with JournalFile(path) as file:
+        blocks = file.blocks
+    data = bytearray(path.read_bytes())
+    data[blocks[1].offset + 20] ^= 1
+    with JournalFile(path, data=data) as file:
+        assert file.blocks == blocks
+        assert len(file.entries_of(blocks[0])) == blocks[0].entries
+        with pytest.raises(JournalDamaged, match=f"block header at byte {blocks[1].offset:,}"):
+            list(records([file]))
+    with JournalFile(path, data=data, salvage=True) as file:
+        assert file.blocks == blocks[:1]
+    row = np.frombuffer(bytes(data[blocks[1].offset : blocks[1].offset + BLOCK.itemsize]), BLOCK).copy()
+    data[blocks[1].offset : blocks[1].offset + BLOCK.itemsize] = seal(row)  # and its checksum fits that
+    with JournalFile(path, data=data) as file, pytest.raises(JournalDamaged, match="not what the index says"):
+        file.entries_of(blocks[1])
+
+
+@pytest.mark.parametrize("closed", [True, False])
+def test_a_file_of_any_length_is_read_in_bounded_pieces(
+    tmp_path: Path, seed: int, closed: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No file of ours has anything behind its end. Zeros behind the blocks of one that has no end were not written."""
+    made = made_journal.stream(random.Random(seed), 50)
+    path = _file(tmp_path, made, closed=closed)
+    with JournalFile(path) as file:
+        blocks = file.blocks
+    os.truncate(path, 200 << 30)
+    read, most = OnDisk.read, 0
+
+    def watched(source: OnDisk, size: int, offset: int) -> bytes:
+        nonlocal most
+        most = max(most, size)
+        assert size <= MAX_BODY_BYTES
+        return read(source, size, offset)
+
+    monkeypatch.setattr(OnDisk, "read", watched)
+    if closed:
+        with pytest.raises(JournalDamaged, match="or bytes behind it"):
+            JournalFile(path)
+    else:
+        assert _records(path) == made.records
+    with JournalFile(path, salvage=True) as file:
+        assert file.blocks == blocks
+        assert bool(file.fault) == closed
+    assert most > 0
+
+
+def test_a_file_with_the_name_of_another_is_refused(tmp_path: Path, seed: int) -> None:
+    """Behind one that was written later its records would be taken for old ones, and left out."""
+    recorder = made_journal.record(tmp_path, made_journal.stream(random.Random(seed), 100).entries, SEVERAL)
+    recorder.close(later(10**6))
+    first, second, *_ = journal_files(tmp_path)
+    first.rename(tmp_path / "kept")
+    second.rename(first)
+    (tmp_path / "kept").rename(second)
+    for path, name in ((first, second.name), (second, first.name)):
+        with pytest.raises(LayoutError, match=f"was {name} when it was written: give it that name again"):
+            JournalFile(path)
+        with JournalFile(path, salvage=True) as file:
+            assert file.blocks
+    first.rename(tmp_path / "any.sbj")  # what is no name of the journal's says nothing
+    with JournalFile(tmp_path / "any.sbj") as file:
+        assert list(records([file]))
+
+
+def test_of_another_version_whose_checksum_fits_it_is_one_sentence(tmp_path: Path, seed: int) -> None:
+    path = _file(tmp_path, made_journal.stream(random.Random(seed), 10))
+    data = path.read_bytes()
+    row = np.frombuffer(data[: FILE.itemsize], FILE).copy()
+    row["version"] = VERSION + 1
+    for salvage in (True, False):
+        with pytest.raises(LayoutError, match=f"journal version {VERSION + 1}, this program reads {VERSION}"):
+            JournalFile(path, data=seal(row) + data[FILE.itemsize :], salvage=salvage)
 
 
 @pytest.mark.parametrize("closing", [True, False])
@@ -194,6 +294,9 @@ def test_a_foreign_file_is_one_sentence(tmp_path: Path, content: bytes) -> None:
         JournalFile(path)
     with pytest.raises(LayoutError, match="not a regular file"):
         JournalFile(tmp_path)
+    (tmp_path / "link.sbj").symlink_to(path)
+    with pytest.raises(LayoutError, match=r"link\.sbj is a symbolic link, and those are not followed"):
+        JournalFile(tmp_path / "link.sbj")
 
 
 def test_names_sort_by_time(tmp_path: Path) -> None:

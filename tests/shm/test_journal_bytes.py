@@ -27,7 +27,12 @@ def test_only_a_regular_file_is_opened(tmp_path: Path) -> None:
         with pytest.raises(LayoutError, match="not a regular file"):
             OnDisk(path)
     (tmp_path / "link").symlink_to(tmp_path / "pipe")
-    with pytest.raises(OSError, match="symbolic"):
-        OnDisk(tmp_path / "link")
+    (tmp_path / "dangling").symlink_to(tmp_path / "none")
+    for path in (tmp_path / "link", tmp_path / "dangling"):
+        with pytest.raises(LayoutError, match=f"{path} is a symbolic link, and those are not followed"):
+            OnDisk(path)
+    (tmp_path / "round").symlink_to(tmp_path / "round")
+    with pytest.raises(OSError, match="symbolic links"):  # not the file: a folder on the way to it
+        OnDisk(tmp_path / "round" / "any")
     with pytest.raises(FileNotFoundError):
         OnDisk(tmp_path / "none")

@@ -1,5 +1,6 @@
 """The past as a reader asks for it: the process that answers, and what becomes of the question without it."""
 
+import dataclasses
 import os
 import signal
 from collections.abc import Iterator
@@ -69,11 +70,33 @@ def test_a_question_without_an_answer_is_refused_and_the_next_is_answered(
         past.book_at("MNQ", 2**62, by="exchange")  # type: ignore[arg-type]
     with pytest.raises(ValueError, match="1 to 32"):
         past.book_at("M" * 33, 2**62)
+    for time in (datetime(9999, 1, 1), datetime(1, 1, 1), 2**63, 10**30):
+        for by in ("receive", "venue"):
+            with pytest.raises(ValueError, match="up to the year 2262"):
+                past.book_at("MNQ", time, by=by)
+        with pytest.raises(ValueError, match="up to the year 2262"):
+            past.trades("MNQ", time)
+    for extreme in (2**63 - 1, 1 - 2**63):  # these are some
+        with pytest.raises(NotRecorded):
+            past.book_at("GC", extreme)
+    with pytest.raises(NotRecorded):
+        past.book_at("MNQ", 1 - 2**63)
+    assert past.book_at("MNQ", 2**63 - 1).sequence == seen[-1].state["sequence"]
     foreign = tmp_path / "journal" / "000000000009-00000000.sbj"
     foreign.write_bytes(b"not one of ours, but with the name of one")
     with pytest.raises(LayoutError, match="no journal"):
         past.book_at("MNQ", 2**62)
     foreign.unlink()
+    foreign.symlink_to(tmp_path / "journal" / "000000000007-00000000.sbj")
+    with pytest.raises(LayoutError, match="is a symbolic link"):
+        past.book_at("MNQ", 2**62)
+    foreign.unlink()
+    foreign.touch()  # its recorder was killed as it began
+    assert past.book_at("MNQ", 2**62).sequence == seen[-1].state["sequence"]
+    (tmp_path / "journal" / "000000000007-00000000.sbj").rename(foreign)
+    with pytest.raises(LayoutError, match=r"was 000000000007-00000000\.sbj when it was written"):
+        past.book_at("MNQ", 2**62)
+    foreign.rename(tmp_path / "journal" / "000000000007-00000000.sbj")
     assert past.book_at("MNQ", 2**62).sequence == seen[-1].state["sequence"]
 
 
@@ -115,6 +138,9 @@ def test_a_market_asks_for_its_own_journal(
     with pytest.raises(NotRecorded):
         market["MES"].book_at(2**62)
     assert mnq._journal() is market["MES"]._journal()
+    market._presence.registry = dataclasses.replace(market._presence.registry, venue="replay")
+    with pytest.raises(NotRecorded, match=r"a replay records no journal: ask Past\(FOLDER\)"):
+        mnq.book_at(2**62)
     market.close()
     with pytest.raises(ValueError, match="closed"):
         mnq.book_at(2**62)

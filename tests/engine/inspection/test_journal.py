@@ -1,6 +1,10 @@
 """What scripts/inspect says of a journal: a file or a folder, whole, unfinished, damaged, or with something missing."""
 
+import errno
+import os
 import random
+import shutil
+import stat
 from pathlib import Path
 
 import numpy as np
@@ -138,11 +142,83 @@ def test_salvage_by_the_command(tmp_path: Path, seed: int, capsys: pytest.Captur
     assert f"{out / path.name}: whole" in said
     assert main([str(path), "--salvage", str(out)]) == 1
     assert "exists already" in capsys.readouterr().err
+    assert main([str(tmp_path / "none"), "--salvage", str(tmp_path / "other")]) == 1
+    assert "none does not exist" in capsys.readouterr().err
     path.write_bytes(b"nothing of ours")
     assert main([str(path), "--salvage", str(tmp_path / "other")]) == 1
     assert "is no journal" in capsys.readouterr().err
     with pytest.raises(SystemExit):
         main([str(path), str(path), "--salvage", str(out)])
+
+
+def test_salvage_of_a_folder_is_a_folder(tmp_path: Path, seed: int, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of each file what lies before the damage; what has nothing is named, and the others are there."""
+    files = _recorded(tmp_path / "journal", made_journal.stream(random.Random(seed), 300).entries, SEVERAL)
+    out = tmp_path / "out"
+    assert main([str(tmp_path), "--salvage", str(out)]) == 0  # a data folder: its journal is meant
+    assert [path.read_bytes() for path in journal_files(out)] == [path.read_bytes() for path in files]
+    capsys.readouterr()
+    with JournalFile(files[1]) as file:
+        _flip(files[1], file.blocks[2].offset)
+    _flip(files[3], 40)
+    again = tmp_path / "again"
+    assert main([str(tmp_path / "journal"), "--salvage", str(again)]) == 1
+    said = capsys.readouterr()
+    assert said.err.count("\n") == 1
+    assert f"{files[3]} has a header that its checksum does not fit" in said.err
+    assert f"{files[1].name}: 2 blocks of" in said.out
+    assert f"{again}: DAMAGED" in said.out  # what is missing now has no mark
+    assert [path.name for path in journal_files(again)] == [path.name for path in files if path != files[3]]
+    with JournalFile(again / files[1].name) as file:
+        assert (len(file.blocks), file.finished) == (2, True)
+    (tmp_path / "empty").mkdir()
+    assert main([str(tmp_path / "empty"), "--salvage", str(out)]) == 1
+    assert "has no journal files" in capsys.readouterr().err
+
+
+def test_a_file_that_cannot_be_read_is_one_fault_and_the_others_are_told(
+    tmp_path: Path, seed: int, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = made_journal.stream(random.Random(seed), 300)
+    files = _recorded(tmp_path, made.entries, SEVERAL)
+    kept = tmp_path / "kept"
+    opened = os.open
+
+    def refused(path: Path, flags: int, mode: int = 0o777) -> int:
+        if path == files[1] and stat.S_IMODE(files[1].stat().st_mode) == 0:
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), str(path))  # the superuser is not refused
+        return opened(path, flags, mode)
+
+    monkeypatch.setattr("shm.journal_bytes.os.open", refused)
+    files[1].rename(kept)
+    for make, said in (
+        (lambda: files[1].symlink_to(kept), f"{files[1]} is a symbolic link, and those are not followed"),
+        (lambda: files[1].mkdir(), "it is not a regular file"),
+        (lambda: os.mkfifo(files[1]), "it is not a regular file"),
+        (lambda: os.mknod(files[1], 0), f"{files[1]} cannot be read: Permission denied"),
+        (lambda: shutil.copy(files[2], files[1]), f"{files[1]} was {files[2].name} when it was written"),
+        (
+            lambda: _lengthen(kept, files[1]),
+            f"{files[1]} has an end that its checksum does not fit, or bytes behind it",
+        ),
+    ):
+        make()
+        report = examine(tmp_path)
+        assert len(report.faults) == 1
+        assert said in report.faults[0]
+        assert f"files       {len(files) - 1}\n" in render(report)
+        files[1].rmdir() if files[1].is_dir() else files[1].unlink()
+    files[1].symlink_to(kept)
+    assert main([str(files[1])]) == 1
+    assert "is a symbolic link" in capsys.readouterr().err
+    files[1].unlink()
+    files[1].write_bytes(b"")  # nothing was written: what is missing shows by the positions
+    assert "MNQ" in examine(tmp_path).faults[0]
+
+
+def _lengthen(path: Path, to: Path) -> None:
+    shutil.copy(path, to)
+    os.truncate(to, 200 << 30)
 
 
 def _flip(path: Path, at: int) -> None:
