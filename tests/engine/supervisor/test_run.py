@@ -336,7 +336,7 @@ def test_a_worker_is_told_its_cpu_and_whether_it_has_a_bell(start: Start) -> Non
 
 
 @pytest.mark.parametrize(("name", "job"), [("keeper", "MNQ MES"), ("recorder", "MNQ MES"), ("historian", "journal")])
-def test_who_works_beside_is_started_when_all_is_up_and_again_when_it_ends(up: Supervised, name: str, job: str) -> None:
+def test_who_works_beside_is_started_and_again_when_it_ends(up: Supervised, name: str, job: str) -> None:
     before = up.pid_beside(name)
     assert (lives(before), parent_of(before)) == (True, up.process.pid)
     assert CANARY.encode() not in Path(f"/proc/{before}/environ").read_bytes()
