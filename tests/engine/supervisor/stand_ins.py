@@ -180,7 +180,7 @@ job = json.loads(sys.stdin.readline())
 folder, data = Path(job["folder"]), Path(job["settings"]["data_folder"])
 wish = lambda: (data / "recorder").read_text() if (data / "recorder").exists() else ""
 (data / "recorder.new").write_text("")
-while wish() == "import":
+while wish() == "import" and signal.SIGTERM not in signal.sigpending():
     time.sleep(0.005)
 def end(number, frame):
     held = sorted(path.stem for path in folder.glob("*.lock") if is_held(path))

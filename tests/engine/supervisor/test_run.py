@@ -409,6 +409,18 @@ def test_stopped_before_all_is_up_the_recorder_ends_when_who_could_write_has(sta
     assert (engine.data / "recorder.end").read_text() == "recorder supervisor"
 
 
+def test_killed_before_all_is_up_the_recorder_ends_in_order(start: Start) -> None:
+    engine = start()
+    engine.wish("MNQ", "fail")
+    wait_for((engine.data / "engine.job").exists, LIMIT_S, "an engine at work")
+    engine.process.kill()
+    engine.process.wait()
+    wait_for((engine.data / "recorder.end").exists, LIMIT_S, "the recorder's end")
+    following = start()
+    following.until("compiled")  # from here on a wish to stop finds something to stop
+    assert following.stop() == 0
+
+
 def test_stopped_before_the_engine_has_its_job_nobody_is_waited_for(start: Start) -> None:
     engine = start()
     engine.wish("recorder", "stand still")
@@ -422,12 +434,8 @@ def test_stopped_while_the_recorder_is_not_there_yet_it_ends_once_it_is(start: S
     engine.wish("recorder", "import")
     engine.until("ready")
     wait_for((engine.data / "recorder.new").exists, LIMIT_S, "a recorder that imports")
-    engine.process.send_signal(signal.SIGTERM)
-    pids = [engine.registry().engine_pid, *engine.worker_pids().values(), engine.pid_beside("keeper")]
-    wait_for(lambda: not any(map(lives, pids)), LIMIT_S, "the end of those before it")
-    engine.wish("recorder", "work")
-    assert engine.process.wait(LIMIT_S) == 0
-    assert (engine.data / "recorder.end").exists(), "it was killed before it could write"
+    assert engine.stop() == 0
+    assert (engine.data / "recorder.end").read_text() == "supervisor", "it was killed before it could write"
 
 
 def test_a_keeper_hears_of_instruments_that_come_and_go_and_one_that_stands_still_holds_nobody_up(
