@@ -20,11 +20,12 @@ from .rules import ConfigError
 
 
 class Ending:
-    """Whether SIGTERM came; the turn that is under way is finished."""
+    """Whether SIGTERM came, also before this was made if it was blocked till then; the turn under way is finished."""
 
     def __init__(self) -> None:
         self.wanted = False
         signal.signal(signal.SIGTERM, self)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
 
     def __call__(self, number: int, frame: FrameType | None) -> None:
         self.wanted = True

@@ -274,12 +274,20 @@ def finish_refused(m: Memory, stale: bool) -> None:
 
 @kernel
 def finish_set_aside(m: Memory) -> None:
-    """A data record that killed two workers running: skipped, counted, and the book asks for a snapshot."""
+    """A record that killed two workers running: skipped, and the book asks for a snapshot.
+
+    Counted if it is a message, because only what was delivered counts. Of a gap the sum of all drops is taken: what it
+    says was delivered too, and no later record may say so again.
+    """
     take_stamps(m)
-    m.state[0].quarantined += 1
+    kind = m.record[KIND]
+    messages = 1 if kind == _RECORD_DATA or kind == _RECORD_CHUNK else 0
+    m.state[0].quarantined += messages
+    if kind == _RECORD_GAP:
+        m.state[0].dropped = m.ring[(m.record[AT] >> 3) + 2]
     rules.unsync(m.state, _QUARANTINED, True)
     bars.gap(m.bars, m.state)
-    end_record(m, events.GAP, _QUARANTINED, 1)
+    end_record(m, events.GAP, _QUARANTINED, messages)
 
 
 @kernel

@@ -140,8 +140,13 @@ def start_keeper(environ: Mapping[str, str]) -> Started:
 
 
 def start_recorder(environ: Mapping[str, str]) -> Started:
-    """The recorder, likewise."""
-    return Started("engine.recorder", plain_environment(environ), subprocess.PIPE, subprocess.DEVNULL)
+    """The recorder, likewise, but all wait for it. While it imports, a SIGTERM waits until it listens (beside.py): what
+    came in by then is written, and not given up."""
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})
+    try:
+        return Started("engine.recorder", plain_environment(environ), subprocess.PIPE, subprocess.DEVNULL)
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def start_historian(environ: Mapping[str, str]) -> Started:

@@ -23,7 +23,7 @@ TICK_MS = 100
 
 NO_PROGRESS_TICKS = 300  # a heartbeat that stands still for so long: killed
 FIRST_SIGN_TICKS = 3000  # the fork server compiles before it says anything, the simulator prepares its flow
-BEGINNING_TICKS = 50  # who has shown nothing after so long is waited for no more
+BEGINNING_TICKS = 50  # of waiting for nobody else: a recorder that has shown nothing by then is waited for no more
 GOOD_LIFE_TICKS = 100  # who lived so long and moved is forgiven what was before
 STOP_TICKS = 30  # between the wish to end and the kill
 
@@ -185,9 +185,9 @@ def moves(role: Role, beat: int, tick: int) -> Role:
     return role if beat == role.beat else replace(role, beat=beat, beat_tick=tick, moved=True)
 
 
-def has_begun(role: Role, tick: int) -> bool:
-    """It works, or others have waited long enough for it to."""
-    return role.moved or role.starts > 1 or role.phase is Phase.PARKED or tick - role.since_tick >= BEGINNING_TICKS
+def has_begun(role: Role, waited_ticks: int) -> bool:
+    """It works, or is waited for no more: it ended once, or others have waited long enough."""
+    return role.moved or role.last_end != "" or waited_ticks >= BEGINNING_TICKS
 
 
 def waits(role: Role, tick: int) -> Role:

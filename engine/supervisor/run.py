@@ -77,6 +77,8 @@ class Supervisor:
         self._roles: dict[str, Role] = {SERVER: Role(SERVER, Part.SERVER), ENGINE: Role(ENGINE, Part.ENGINE)}
         if job.simulator is not None:
             self._roles[SIMULATOR] = Role(SIMULATOR, Part.SIMULATOR)
+        if job.settings.journal.record:
+            self._roles[RECORDER] = Role(RECORDER, Part.RECORDER)
         watched, known = job.watched, [each.symbol for each in job.settings.symbols]
         self._folder = Folder(watched.folder, watched.symbols, known) if watched else None
         self._kept = ""  # an instrument whose file is gone, and that is the last one
@@ -93,6 +95,7 @@ class Supervisor:
         self._compile_seconds: float | None = None  # what the first one took; the engine waits for it
         self._simulator_url: str | None = None
         self._idle_engine: Started | None = None  # lives, and waits for its job
+        self._could_employ_tick: int | None = None  # since when an engine waits, or waited, for the recorder alone
         self._ended_wall_ns: dict[str, int] = {}  # when the last life of a role was known to be over
         self._turned: list[tuple[EventKind, str]] = []  # instruments that came or went, until the registry says so
         self._published: Registry | None = None
@@ -215,7 +218,8 @@ class Supervisor:
             self._note(EventKind.RESTART, role, why=role.last_end, count=role.restarts, from_wall_ns=ended_ns)
 
     def _employ_engine(self) -> None:
-        """Give the engine its job, once there is a venue to speak with and no compiling to be done twice."""
+        """Give the engine its job, once there is a venue to speak with, no compiling to be done twice, and a recorder:
+        at full rate the rings are full in a second, and what comes in then is lost to the journal."""
         engine = self._idle_engine
         if engine is None or self._compile_seconds is None:
             return
@@ -223,26 +227,33 @@ class Supervisor:
             return
         if not (symbols := self._turnover.employed()):
             return  # the only instrument is just made anew
+        if not self._is_recorded():
+            return
         self._idle_engine = None
         self._engine_takes = True
-        if self._settings.journal.record and RECORDER not in self._roles:  # beside it, because what comes in waits
-            self._roles[RECORDER] = Role(RECORDER, Part.RECORDER, since_tick=self._tick)
         where = self._memory.folder, self._memory.generation
         engine.say(job_line(self._engine_settings(), symbols, *where, self._replay))
 
-    def _start_beside(self) -> None:
-        """Keeper and historian, once all is up and the recorder takes what comes in.
+    def _is_recorded(self) -> bool:
+        """What comes in is taken by a recorder, or is to come in without: the feed never waits for long for that."""
+        if RECORDER not in self._roles:
+            return True
+        if self._could_employ_tick is None:
+            self._could_employ_tick = self._tick
+        recorder = self._look(self._roles[RECORDER])
+        if not decide.has_begun(recorder, self._tick - self._could_employ_tick):
+            return False
+        if not recorder.moved:
+            why = recorder.last_end or "has shown nothing yet"
+            _log.warning("the recorder %s: what comes in before it works may be missing in the journal", why)
+        return True
 
-        What each of the three imports takes a second of a core. For keeper and historian nobody waits; what comes in
-        waits for the recorder, in rings that at full rate are full in a second.
-        """
-        recorder = self._roles.get(RECORDER)
+    def _start_beside(self) -> None:
+        """Keeper and historian, once all is up: what each imports takes a second of a core, and nobody waits for it."""
         if KEEPER in self._roles or not self._said_ready or self._stopping:
             return
-        if recorder is not None and not decide.has_begun(recorder, self._tick):
-            return
         self._roles[KEEPER] = Role(KEEPER, Part.KEEPER)
-        if recorder is not None:
+        if RECORDER in self._roles:
             self._roles[HISTORIAN] = Role(HISTORIAN, Part.HISTORIAN)
 
     def _tell_keeper(self) -> None:

@@ -106,7 +106,7 @@ def test_supervisors_killed_again_and_again_leave_no_orphan_and_a_whole_journal(
         with running(engine_name, "--rate", "6000", data=tmp_path) as engine, engine.attach() as market:
             wait_live(market)
             recorder = engine.folder / "recorder.lock"
-            wait_for(partial(is_held, recorder), 20, "the recorder, which starts when all else is up")
+            wait_for(partial(is_held, recorder), 20, "the recorder")
             generations.add(engine.registry.generation)
             wanted = market["MNQ"].status().applied + rng.randrange(1, 2000)
             wait_for(partial(_has_applied, market, wanted), 20, "more records")

@@ -110,7 +110,7 @@ def _statuses(market: Market) -> dict[str, Status]:
 
 
 def _wait_for_who_works_beside(engine: Running, market: Market) -> None:
-    """Keeper, recorder and historian start when all else is up, take their locks, and the hours are written."""
+    """Keeper and historian start when all else is up; those that have locks take them, and the hours are written."""
     wait_beside(engine)
     wait_for(lambda: is_held(engine.folder / "keeper.lock") and is_held(engine.folder / "recorder.lock"), 30, "locks")
     here = generation_folder(engine.folder, engine.registry.generation)

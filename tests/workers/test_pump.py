@@ -5,6 +5,7 @@ import random
 from decimal import Decimal
 from typing import Any
 
+import numpy as np
 import pytest
 
 from shm import layout
@@ -315,6 +316,29 @@ def test_quarantined_records_are_kept_counted_and_the_book_asks_for_a_snapshot(t
     assert (state["state"], state["reason"], state["quarantined"]) == (State.STALE, Reason.QUARANTINED, 1)
     assert (tmp_path / "quarantine" / f"MNQ-{sequence}.record").read_text() == poison
     assert pair.engine.delivered == state["applied"] + state["quarantined"]
+
+
+@pytest.mark.parametrize("kind", ["config", "hours", "gap"])
+def test_a_quarantined_record_that_is_no_message_counts_as_none(tmp_path: Any, kind: str) -> None:
+    pair = Rig()
+    pair.configure()
+    pair.send(snapshot())
+    pair.drain()
+    sequence = int(pair.state["sequence"]) + 1
+    if kind == "config":
+        pair.configure()
+    elif kind == "hours":
+        assert pair.engine.sessions(np.zeros(1, layout.SESSION))
+    else:
+        assert not pair.send(bytes(1 << 20))
+        sequence += 1  # the gap comes behind what is missing
+        pair.engine.publish()
+    pair.restart(rig.task((sequence,)), tmp_path)
+    pair.drain()
+    state = pair.state
+    assert (tmp_path / "quarantine" / f"MNQ-{sequence}.record").exists(), "it was not set aside"
+    assert (state["state"], state["reason"], state["quarantined"]) == (State.STALE, Reason.QUARANTINED, 0)
+    assert pair.engine.delivered == state["applied"] + state["dropped"]
 
 
 def test_a_quarantined_record_in_chunks_counts_once_and_is_kept_whole(tmp_path: Any) -> None:

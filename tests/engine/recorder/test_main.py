@@ -32,6 +32,21 @@ def test_it_writes_what_comes_and_the_last_of_it_when_it_is_told_to_end(tmp_path
         assert file.finished
 
 
+def test_it_writes_what_was_there_though_it_was_told_to_end_while_it_imported(tmp_path: Path) -> None:
+    stage = Stage(tmp_path)
+    stage.put(20)
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM})  # as the supervisor starts it
+    try:
+        started = stage.start()
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
+    with started as process:
+        process.terminate()
+        assert process.wait(START_S) == 0
+    for symbol in SYMBOLS:
+        assert check_whole(stage.streams[symbol]) == stage.tail(symbol)
+
+
 @pytest.mark.parametrize("line", [b"{}\n", b"no json\n", b"\n"])
 def test_a_job_that_is_none_ends_it_with_a_sentence(tmp_path: Path, line: bytes) -> None:
     with Stage(tmp_path).start(line) as process:

@@ -89,7 +89,9 @@ rest = b""
 end_with(job["supervisor_pid"], signal.SIGKILL)
 lock = LifeLock.take(Path(job["folder"]) / "engine.lock")
 data = Path(job["settings"]["data_folder"])
-(data / "engine.job").write_text(json.dumps(job))
+path = generation_folder(Path(job["folder"]), job["generation"]) / "recorder"
+beats = int(segment.attach(path, Kind.RECORDER, generation=job["generation"]).array("words")[0])
+(data / "engine.job").write_text(json.dumps(job | {"beats": beats}))
 path = generation_folder(Path(job["folder"]), job["generation"]) / "engine"
 words = segment.attach(path, Kind.ENGINE, writable=True, generation=job["generation"]).array("words")
 print(json.dumps({"event": "streaming"}), flush=True)
@@ -166,6 +168,39 @@ while True:
     time.sleep(0.005)
 """
 
+_RECORDER = """
+import json, os, signal, sys, time
+from pathlib import Path
+from shm import layout, segment
+from shm.layout import Kind
+from shm.life import LifeLock, end_with, is_held
+from shm.registry import generation_folder
+
+job = json.loads(sys.stdin.readline())
+folder, data = Path(job["folder"]), Path(job["settings"]["data_folder"])
+wish = lambda: (data / "recorder").read_text() if (data / "recorder").exists() else ""
+(data / "recorder.new").write_text("")
+while wish() == "import" and signal.SIGTERM not in signal.sigpending():
+    time.sleep(0.005)
+def end(number, frame):
+    held = sorted(path.stem for path in folder.glob("*.lock") if is_held(path))
+    (data / "recorder.end").write_text(" ".join(held))
+    sys.exit(0)
+signal.signal(signal.SIGTERM, end)
+signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGTERM})
+end_with(job["supervisor_pid"], signal.SIGTERM)
+lock = LifeLock.take(folder / "recorder.lock")
+path = generation_folder(folder, job["generation"]) / "recorder"
+words = segment.attach(path, Kind.RECORDER, writable=True, generation=job["generation"]).array("words")
+with (data / "recorder.heard").open("a") as heard:
+    heard.write(" ".join(each["symbol"] for each in job["settings"]["symbols"]) + "\\n")
+while True:
+    if wish() == "fail":
+        sys.exit(3)
+    words[0] += wish() != "stand still"
+    time.sleep(0.005)
+"""
+
 _HISTORIAN = """
 import json, signal, sys, time
 from pathlib import Path
@@ -201,8 +236,7 @@ def put_stand_ins(folder: Path) -> None:
     (folder / "workers" / "worker.py").write_text(_WORKER)
     (folder / "workers" / "historian.py").write_text(_HISTORIAN)
     (folder / "engine" / "__main__.py").write_text(_ENGINE)
-    recorder = _KEEPER.replace("keeper", "recorder").replace("KEEPER", "RECORDER")  # it is told less often
-    for part, text in (("simulator", _SIMULATOR), ("keeper", _KEEPER), ("recorder", recorder)):
+    for part, text in (("simulator", _SIMULATOR), ("keeper", _KEEPER), ("recorder", _RECORDER)):
         (folder / "engine" / part).mkdir()
         (folder / "engine" / part / "__init__.py").write_text("")
         (folder / "engine" / part / "__main__.py").write_text(text)
@@ -288,7 +322,7 @@ class Supervised:
         return registry.read(self.folder)
 
     def pid_beside(self, name: str) -> int:
-        """The process of keeper, recorder or historian, once it lives: they are started after all others."""
+        """The process of keeper, recorder or historian, once it lives."""
         wait_for(lambda: getattr(self.registry(), f"{name}_pid"), LIMIT_S, f"a {name}")
         pid: int = getattr(self.registry(), f"{name}_pid")
         return pid

@@ -295,11 +295,12 @@ def test_without_who_works_beside_all_goes_on(name: str) -> None:
 def test_who_has_begun_moves_or_is_waited_for_no_more() -> None:
     asked = d.asked(Role("recorder", Part.RECORDER), 0, 10)
     begun = d.lives(asked, 42, 20)
-    assert [d.has_begun(each, 21) for each in (asked, begun, d.moves(begun, 1, 21))] == [False, False, True]
-    assert [d.has_begun(begun, 20 + ticks) for ticks in (d.BEGINNING_TICKS - 1, d.BEGINNING_TICKS)] == [False, True]
-    assert d.has_begun(d.parked(d.refused(asked, "no memory", 11), "no memory", 12), 12)
-    again = d.lives(d.asked(d.died(begun, CRASHED, 22), 0, 23), 43, 23)
-    assert d.has_begun(again, 23)
+    assert [d.has_begun(each, 0) for each in (asked, begun, d.moves(begun, 1, 21))] == [False, False, True]
+    assert [d.has_begun(begun, ticks) for ticks in (d.BEGINNING_TICKS - 1, d.BEGINNING_TICKS)] == [False, True]
+    assert d.has_begun(d.refused(asked, "no memory", 11), 0)
+    fallen = d.died(begun, CRASHED, 22)
+    assert d.has_begun(fallen, 0)
+    assert d.has_begun(d.lives(d.asked(fallen, 0, 23), 43, 23), 0)
 
 
 @pytest.mark.parametrize("name", ["keeper", "recorder"])

@@ -336,7 +336,7 @@ def test_a_worker_is_told_its_cpu_and_whether_it_has_a_bell(start: Start) -> Non
 
 
 @pytest.mark.parametrize(("name", "job"), [("keeper", "MNQ MES"), ("recorder", "MNQ MES"), ("historian", "journal")])
-def test_who_works_beside_is_started_when_all_is_up_and_again_when_it_ends(up: Supervised, name: str, job: str) -> None:
+def test_who_works_beside_is_started_and_again_when_it_ends(up: Supervised, name: str, job: str) -> None:
     before = up.pid_beside(name)
     assert (lives(before), parent_of(before)) == (True, up.process.pid)
     assert CANARY.encode() not in Path(f"/proc/{before}/environ").read_bytes()
@@ -364,7 +364,22 @@ def test_who_works_beside_and_cannot_run_is_parked_and_stops_nothing(start: Star
     assert engine.stop() == 0
 
 
-def test_keeper_and_historian_wait_for_a_recorder_that_begins_but_not_for_ever(start: Start) -> None:
+def test_the_engine_gets_its_job_when_the_recorder_works(start: Start, capfd: pytest.CaptureFixture[str]) -> None:
+    engine = start()
+    engine.wish("recorder", "stand still")
+    wait_for(lambda: engine.folder.exists() and _workers_are_up(engine), LIMIT_S, "workers")
+    assert not (engine.data / "engine.job").exists()
+    engine.wish("recorder", "work")
+    engine.until("ready")
+    wait_for((engine.data / "engine.job").exists, LIMIT_S, "the engine's job")
+    assert engine.job_of("engine")["beats"] > 0
+    assert engine.stop() == 0
+    assert "may be missing" not in capfd.readouterr().err
+
+
+def test_the_engine_does_not_wait_for_a_recorder_for_ever_and_keeper_and_historian_wait_for_both(
+    start: Start, capfd: pytest.CaptureFixture[str]
+) -> None:
     engine = start()
     engine.wish("recorder", "stand still")
     engine.until("ready")
@@ -373,6 +388,54 @@ def test_keeper_and_historian_wait_for_a_recorder_that_begins_but_not_for_ever(s
     waited_s = [psutil.Process(pid).create_time() - begun_s for pid in others]
     assert min(waited_s) > (decide.BEGINNING_TICKS - 5) * decide.TICK_MS / 1000, waited_s
     assert engine.stop() == 0
+    assert capfd.readouterr().err.count("the recorder has shown nothing yet: what comes in") == 1
+
+
+def test_a_recorder_that_ends_at_its_start_keeps_no_feed_back(start: Start, capfd: pytest.CaptureFixture[str]) -> None:
+    engine = start()
+    engine.wish("recorder", "fail")
+    engine.until("ready")
+    assert engine.stop() == 0
+    assert capfd.readouterr().err.count("the recorder ended with status 3: what comes in") == 1
+
+
+def test_stopped_before_all_is_up_the_recorder_ends_when_who_could_write_has(start: Start) -> None:
+    engine = start()
+    engine.wish("MNQ", "fail")  # it is started again for a while, and so long all is not up
+    wait_for((engine.data / "engine.job").exists, LIMIT_S, "an engine at work")
+    wait_for((engine.data / "MES.job").exists, LIMIT_S, "a worker at work")
+    assert engine.stop() == 0
+    assert not [each for each in engine.seen if each["event"] == "ready"]
+    assert (engine.data / "recorder.end").read_text() == "recorder supervisor"
+
+
+def test_killed_before_all_is_up_the_recorder_ends_in_order(start: Start) -> None:
+    engine = start()
+    engine.wish("MNQ", "fail")
+    wait_for((engine.data / "engine.job").exists, LIMIT_S, "an engine at work")
+    engine.process.kill()
+    engine.process.wait()
+    wait_for((engine.data / "recorder.end").exists, LIMIT_S, "the recorder's end")
+    following = start()
+    following.until("compiled")  # from here on a wish to stop finds something to stop
+    assert following.stop() == 0
+
+
+def test_stopped_before_the_engine_has_its_job_nobody_is_waited_for(start: Start) -> None:
+    engine = start()
+    engine.wish("recorder", "stand still")
+    wait_for((engine.data / "recorder.heard").exists, LIMIT_S, "a recorder")
+    assert engine.stop() == 0
+    assert (engine.data / "recorder.end").exists()
+
+
+def test_stopped_while_the_recorder_is_not_there_yet_it_ends_once_it_is(start: Start) -> None:
+    engine = start()
+    engine.wish("recorder", "import")
+    engine.until("ready")
+    wait_for((engine.data / "recorder.new").exists, LIMIT_S, "a recorder that imports")
+    assert engine.stop() == 0
+    assert (engine.data / "recorder.end").read_text() == "supervisor", "it was killed before it could write"
 
 
 def test_a_keeper_hears_of_instruments_that_come_and_go_and_one_that_stands_still_holds_nobody_up(
@@ -559,6 +622,10 @@ def _watching(start: Start, tmp_path: Path) -> tuple[Supervised, Path]:
     engine = start(watched=folder)
     engine.until("ready")
     return engine, folder
+
+
+def _workers_are_up(engine: Supervised) -> bool:
+    return (engine.folder / "registry.json").exists() and all(engine.worker_pids().values())
 
 
 def _heard(engine: Supervised) -> bytes:
