@@ -7,6 +7,9 @@ from datetime import UTC, datetime, timedelta
 from typing import Final, NoReturn
 
 WRONG_USE = 2
+LAST_NS: Final = (1 << 63) - 1  # a time of day that a record can have: past it none is
+MIN_SPEED: Final = 0.001  # times as fast as recorded: a second of it takes a quarter of an hour
+MAX_SPEED: Final = 1e6
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
@@ -43,14 +46,24 @@ def list_of_symbols(text: str) -> list[str]:
     symbols = [part.strip() for part in text.split(",")]
     if not all(symbols):
         raise argparse.ArgumentTypeError(f"{text!r} is not a list such as MNQ,MES")
+    if twice := [symbol for symbol in symbols if symbols.count(symbol) > 1]:
+        raise argparse.ArgumentTypeError(f"{twice[0]} is there twice: leave one of them out")
     return symbols
 
 
 def utc_time(text: str) -> int:
-    """Nanoseconds since 1970 of an ISO time, which is UTC unless it says otherwise."""
+    """Nanoseconds since 1970 of an ISO time, which is UTC unless it says otherwise.
+
+    Of one that no record can have, the nearest that one can: what is asked for is the same.
+    """
     try:
         found = datetime.fromisoformat(text)
     except ValueError:
         raise argparse.ArgumentTypeError(f"{text} is no time such as 2026-03-02T14:30") from None
     aware = found if found.tzinfo else found.replace(tzinfo=UTC)
-    return (aware - _EPOCH) // timedelta(microseconds=1) * 1000
+    return min(max(0, (aware - _EPOCH) // timedelta(microseconds=1) * 1000), LAST_NS)
+
+
+def time_text(wall_ns: int) -> str:
+    """A time of day in UTC, to the second."""
+    return f"{_EPOCH + timedelta(microseconds=wall_ns // 1000):%Y-%m-%d %H:%M:%S}"

@@ -6,15 +6,14 @@ import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
 
-from .arguments import Arguments, list_of_symbols, number_reader, utc_time
+from .arguments import MAX_SPEED, MIN_SPEED, Arguments, list_of_symbols, number_reader, utc_time
 from .entry import begin
 
 SCRIPT = "scripts/replay"
-MAX_SPEED = 1e6
 
 
 def _speed(text: str) -> float | None:
-    return None if text == "max" else number_reader("a speed", 0, MAX_SPEED)(text)
+    return None if text == "max" else number_reader("a speed", MIN_SPEED, MAX_SPEED)(text)
 
 
 def parser(command: str) -> Arguments:
@@ -22,8 +21,10 @@ def parser(command: str) -> Arguments:
     made = Arguments(
         prog=command,
         description="Play a recorded journal: the same workers, shared memory and readers (shm.attach) as live, with "
-        "every record as it came in and at the pace at which it did. What is read says that it is a replay. It stays, "
-        "with live books, until Ctrl-C; with --digest it ends when all is played.",
+        "every record as it came in and at the pace at which it did. What is read says that it is a replay. A book "
+        "is live as long as its worker follows, until the journal says that the feed was closed: that of an engine "
+        "that ended in order does so at its end, and its books are closed then. It stays until Ctrl-C; with --digest "
+        "it ends when all is played. Where records are missing it says so at the end.",
         epilog="Exit status: 0, 1 for a failure, 2 for wrong use. No network is used, and no credentials.",
     )
     made.add_argument(

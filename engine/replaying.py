@@ -6,9 +6,10 @@ is its own: bars of a replay are never put among those of the days that are play
 """
 
 import argparse
+import errno
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,13 +18,13 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from shm import registry, segment
-from shm.errors import LayoutError, ShardbookError
-from shm.journal import files_of
+from shm.errors import JournalDamaged, LayoutError, ShardbookError
+from shm.journal import JournalFile, files_of, records
 from shm.layout import GENERATION_SHIFT, KEEPER_WORDS, Kind
 from shm.quarantine import set_aside
 
 from . import config
-from .arguments import WRONG_USE
+from .arguments import LAST_NS, WRONG_USE, time_text
 from .config import Settings
 from .entry import complain
 from .page import Page
@@ -32,7 +33,7 @@ from .replay_digest import Ended, Unfinished, digest
 from .replayer.job import Wanted
 from .replayer.stretches import Content, survey
 from .rules import ConfigError
-from .run import Ending, EngineEnded, Failed, wait_until_ready
+from .run import Ending, EngineEnded, Failed, RefusedForGood, failure, wait_until_ready
 from .screen import Screen
 from .supervised import Supervised
 from .supervisor.child import plain_environment
@@ -40,6 +41,8 @@ from .supervisor.generation import FILE_NAME
 from .temporary import temporary_folder
 
 POLL_S = 0.1
+LOG_LINES_SHOWN = 20
+MOST_NAMED = 6  # instruments in a line; of more it says how many
 
 
 def _settings(options: argparse.Namespace, content: Content, data: Path) -> Settings:
@@ -64,6 +67,21 @@ def _as_recorded(settings: config.SymbolSettings, content: Content) -> config.Sy
     """With a ring that takes what the recorded one took, and nothing asked of a venue that is not there."""
     capacities = [lane.capacity >> 20 for lane in content.lanes if lane.symbol == settings.symbol]
     return replace(settings, ring_mib=max(settings.ring_mib, *capacities), history_bars=0)
+
+
+def _check_times(options: argparse.Namespace, symbols: Collection[str], files: list[Path]) -> None:
+    """There is something to play in the time that is asked for. Raises ConfigError; LayoutError, OSError pass.
+
+    Raises Failed if these instruments have no record in it: a digest over nothing looks as good as any.
+    """
+    start_ns, end_ns = options.from_wall_ns, options.to_wall_ns
+    if None not in (start_ns, end_ns) and start_ns >= end_ns:
+        raise ConfigError(f"--from {time_text(start_ns)} is not before --to {time_text(end_ns)}: turn them around")
+    for path in files:
+        with JournalFile(path) as file:
+            if next(records([file], start_ns, end_ns, symbols), None) is not None:
+                return
+    raise Failed(f"nothing of {', '.join(symbols)} is in that time: scripts/inspect says what there is")
 
 
 def _data_folder(data: Path | None, temporary: Path, files: list[Path]) -> Path:
@@ -102,13 +120,14 @@ class Notices(Screen):
     def __init__(self, console: Console) -> None:
         super().__init__(console, quiet=True)
         self.is_played = False
+        self.missing: dict[str, int] = {}  # by symbol the places at which what was played lacks records
         self.given_up = ""  # which, and why
 
     def say(self, event: Mapping[str, Any]) -> None:
         """One event of the supervisor's."""
         match event:
-            case {"event": "said", "line": {"event": "played"}}:
-                self.is_played = True
+            case {"event": "said", "line": {"event": "played", "missing": dict(missing)}}:
+                self.is_played, self.missing = True, missing
             case {"event": "parked", "why": why, "symbols": [symbol, *_]}:
                 self.given_up = f"the worker of {symbol} {why}"
             case {"event": "parked", "role": "keeper", "why": why}:
@@ -124,6 +143,7 @@ class Replay:
     ) -> None:
         here = registry.generation_folder(Path(ready["folder"]), ready["generation"])
         self._engine = engine
+        self._name = settings.name
         self._notices = notices
         self._folder = Path(ready["folder"])
         self._content = content
@@ -139,22 +159,42 @@ class Replay:
         Raises Failed if the engine fails, and if it cannot come to the end.
         """
         first_ns = max(self._content.first_wall_ns or 0, options.from_wall_ns or 0)
-        last_ns = min(self._content.last_wall_ns or 0, options.to_wall_ns or sys.maxsize)
+        last_ns = min(self._content.last_wall_ns or 0, LAST_NS if options.to_wall_ns is None else options.to_wall_ns)
+        self._notices.note(self._heading(options.speed, first_ns, last_ns))
         columns = TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %")
         with Progress(*columns, TimeRemainingColumn(), console=console, disable=not console.is_terminal) as progress:
-            task = progress.add_task("playing", total=max(1, last_ns - first_ns))
-            while not ending.wanted and not (options.digest and self._notices.is_played and self._all_have_come()):
+            task = progress.add_task("playing", total=(total_ns := max(1, last_ns - first_ns)))
+            while not ending.wanted and not (self._notices.is_played and self._all_have_come()):
                 self._listen()
                 reached_ns = min(each.wall_ns for each in self.ended)
                 progress.update(task, completed=max(0, min(reached_ns, last_ns) - first_ns))
-                if self._notices.is_played:
-                    progress.update(task, description="played")
+            if not ending.wanted:
+                progress.update(task, description="played", completed=total_ns)
+        if not ending.wanted:
+            self._tell_of_the_end(stays=not options.digest)
+        while not ending.wanted and not options.digest:
+            self._listen()
+
+    def _heading(self, speed: float | None, first_ns: int, last_ns: int) -> str:
+        """What is played, and who can read it: a line."""
+        named = [each.settings.symbol for each in self.ended]
+        which = ", ".join(named) if len(named) <= MOST_NAMED else f"{len(named)} instruments"
+        begin, end = time_text(first_ns), time_text(last_ns)
+        end = end.removeprefix(begin[: len("2026-11-22 ")])
+        pace = "max" if speed is None else f"{speed:,g} ×"
+        return f'attach("{self._name}"): {which}, {begin} to {end} UTC, at {pace}'
+
+    def _tell_of_the_end(self, *, stays: bool) -> None:
+        if places := [f"of {symbol} {_places(count)}" for symbol, count in sorted(self._notices.missing.items())]:
+            self._notices.note(f"records are missing, {', '.join(places)}: scripts/inspect says where")
+        if stays:
+            self._notices.note(f'all is played: attach("{self._name}") reads it, Ctrl-C ends it')
 
     def _listen(self) -> None:
         for event in self._engine.events(POLL_S):
             self._notices.say(event)
             if event["event"] == "failed":
-                raise Failed(event["message"])
+                raise failure(event)
         if not self._engine.running:
             raise EngineEnded("the engine ended by itself; the end of its log is above")
         if self._notices.given_up:
@@ -170,6 +210,20 @@ class Replay:
         if not all(listed.pid for listed in registry.read(self._folder).instruments):
             return False
         return all(each.released >= end for each, end in zip(self.ended, self._ends, strict=True))
+
+
+def _places(count: int) -> str:
+    return "at 1 place" if count == 1 else f"at {count:,} places"
+
+
+def _show_log(log: Path) -> None:
+    """The end of what the processes of the engine have said: what ended one of them is there and nowhere else."""
+    try:
+        lines = log.read_text(errors="replace").splitlines()
+    except FileNotFoundError:
+        return
+    for line in lines[-LOG_LINES_SHOWN:]:
+        print(f"  {line}", file=sys.stderr)
 
 
 def run(options: argparse.Namespace, settings: Settings, content: Content, ending: Ending, log: Path) -> str:
@@ -208,21 +262,20 @@ def replay(options: argparse.Namespace, command: str) -> int:
             files = files_of(options.places)
             content = survey(files)
             settings = _settings(options, content, _data_folder(options.data, temporary, files))
+            _check_times(options, [each.symbol for each in settings.symbols], files)
             _begin(settings.data_folder, content)
-        except (ConfigError, LayoutError) as error:
+        except (ConfigError, LayoutError, Failed) as error:
             complain(command, str(error))
-            return WRONG_USE if isinstance(error, ConfigError) else 1
+            return 1 if isinstance(error, JournalDamaged | Failed) else WRONG_USE
         except OSError as error:
-            complain(command, f"{error.filename}: {error.strerror}")
+            why = "is a link: name the file itself" if error.errno == errno.ELOOP else error.strerror
+            complain(command, f"{error.filename}: {why}")
             return WRONG_USE
         try:
             found = run(options, settings, content, ending, temporary / "log")
-        except EngineEnded as error:
-            for line in (temporary / "log").read_text(errors="replace").splitlines()[-20:]:
-                print(f"  {line}", file=sys.stderr)
-            complain(command, str(error))
-            return 1
         except (Failed, Unfinished, ShardbookError) as error:
+            if isinstance(error, Failed) and not isinstance(error, RefusedForGood):
+                _show_log(temporary / "log")
             complain(command, str(error))
             return 1
         if options.digest and not found:

@@ -86,7 +86,7 @@ def wait_until_ready(engine: Supervised, ending: Ending, screen: Screen) -> dict
                 case {"event": "ready"}:
                     ready = event
                 case {"event": "failed"}:
-                    raise _failure(event)
+                    raise failure(event)
                 case {"event": "compiling"}:
                     screen.note(COMPILING)
                 case {"event": "compiled"}:
@@ -201,7 +201,7 @@ class Run:
             if self._judge and event["event"] in ("added", "changed", "removed"):
                 self._judge.follow()  # now: the tape of what is made anew twice between two looks is seen by nobody
             if event["event"] == "failed":
-                raise _failure(event)
+                raise failure(event)
         if not self._engine.running:
             raise EngineEnded("the engine ended by itself; the end of its log is above")
 
@@ -223,7 +223,7 @@ class Run:
             self._listen(POLL_S)
 
 
-def _failure(event: Mapping[str, Any]) -> Failed:
+def failure(event: Mapping[str, Any]) -> Failed:
     """The supervisor's last word, as an error."""
     return (RefusedForGood if event["final"] else Failed)(event["message"])
 

@@ -34,8 +34,10 @@ class Past(NamedTuple):
     sides: tuple[bytes, bytes]
 
 
-def pieces(rng: np.random.Generator, count: int, stream: Stream, begin_ns: int) -> list[Piece]:
-    """Of a ring with that stream: stamps `begin_ns` and later, some set back. The lane is to be put in."""
+def pieces(
+    rng: np.random.Generator, count: int, stream: Stream, begin_ns: int, set_back_ns: int = 3_000_000
+) -> list[Piece]:
+    """Of a ring with that stream: stamps `begin_ns` and later, some set back by so much. The lane is to be put in."""
     rig = Rig(levels=8, max_depth=64, generation=stream.generation)
     words = rig.ring.array("words")
     found = []
@@ -61,7 +63,7 @@ def pieces(rng: np.random.Generator, count: int, stream: Stream, begin_ns: int) 
                 rig.send(depth([(int(rng.integers(3, 5)), price, int(rng.integers(0, 9)))], n))
         before = int(words[layout.TAIL])
         rig.drain()
-        wall_ns += int(rng.integers(0, 4_000_000)) - (3_000_000 if rng.integers(20) == 0 else 0)
+        wall_ns += int(rng.integers(0, 4_000_000)) - (set_back_ns if rng.integers(20) == 0 else 0)
         after = int(words[layout.TAIL])
         found.append(Piece(0, before, after, memoryview(_stamped(recorded(words, before, after), wall_ns))))
     return found

@@ -16,7 +16,7 @@ import numpy as np
 from shm import layout
 from shm.errors import Hole, JournalDamaged
 from shm.joined import joined_from
-from shm.journal import JournalFile
+from shm.journal import JournalFile, parse_name
 from shm.layout import NEVER_NS, Reason, Words
 from shm.past_rows import DTYPES, Part, Through
 from shm.refill import words_of
@@ -87,9 +87,14 @@ def _between(files: list[Path], wanted: Wanted) -> _Files:
         if least_ns < wanted.end_ns:
             last = max(last, number)
         through_ns = max(through_ns, greatest_ns)
-    if first > 0 and least[first] > wanted.start_ns:
+    if first > 0 and (least[first] > wanted.start_ns or _begins_generation(files[first])):
         first -= 1  # how that ended says whether something is missing before the first record
     return _Files(files[:first], files[first : max(first, last) + 1])
+
+
+def _begins_generation(path: Path) -> bool:
+    name = parse_name(path.name)
+    return name is not None and name.number == 0
 
 
 def _span(path: Path) -> tuple[int, int] | None:

@@ -2,9 +2,9 @@
 network.
 
 The job comes on stdin as one JSON object, a line: that of the engine, and "replay", what is to be played. Logs go to
-stderr; stdout has one JSON line an event: "played" when all is in the rings, "fatal" with a message before it ends
-with status 1. When all is played it stays, and keeps the books live. SIGTERM ends it with status 0; a kill at any
-moment loses nothing.
+stderr; stdout has one JSON line an event: "played" when all is in the rings, with by symbol the number of places at
+which records are missing; "fatal" with a message before it ends with status 1. When all is played it stays, and keeps
+the books live. SIGTERM ends it with status 0; a kill at any moment loses nothing.
 """
 
 import json
@@ -31,6 +31,7 @@ from ..page import Page
 from ..rings import map_ring
 from ..rules import ConfigError
 from .job import Wanted
+from .missing import Missing
 from .pace import Pace
 from .player import Player, warm
 from .stretches import entries_of, stretches
@@ -79,8 +80,9 @@ def run(job: Job, wanted: Wanted) -> None:
     pace = Pace(wanted.speed, wanted.from_wall_ns)
     player = Player(rings, pace, boottime_ns, rest)
     entries = entries_of(files_of(wanted.places), wanted.to_wall_ns, pace.free_ns)
-    if player.play(stretches(entries, rings.keys(), wanted.to_wall_ns)):
-        report({"event": "played"})
+    missing = Missing()
+    if player.play(missing.watch(stretches(entries, rings.keys(), wanted.to_wall_ns))):
+        report({"event": "played", "missing": missing.places})
         player.stay()
 
 

@@ -5,6 +5,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from ..arguments import LAST_NS, MAX_SPEED, MIN_SPEED
 from ..rules import ConfigError
 
 _SOURCE = "the job of the player"
@@ -31,8 +32,9 @@ class Wanted:
         times = value["from_wall_ns"], value["to_wall_ns"]
         if not isinstance(places, list) or not all(isinstance(place, str) for place in places):
             raise ConfigError(f"{_SOURCE}: places must be a list of text: start it with scripts/replay")
-        if not (speed is None or (type(speed) is float and speed > 0)):
-            raise ConfigError(f"{_SOURCE}: speed must be a number above 0: start it with scripts/replay")
-        if not all(time is None or type(time) is int for time in times):
-            raise ConfigError(f"{_SOURCE}: times must be whole numbers: start it with scripts/replay")
+        if not (speed is None or (type(speed) is float and MIN_SPEED <= speed <= MAX_SPEED)):
+            limits = f"{MIN_SPEED:g} to {MAX_SPEED:,.0f}"
+            raise ConfigError(f"{_SOURCE}: speed must be a number from {limits}: start it with scripts/replay")
+        if not all(time is None or (type(time) is int and 0 <= time <= LAST_NS) for time in times):
+            raise ConfigError(f"{_SOURCE}: times must be ns from 0 to {LAST_NS}: start it with scripts/replay")
         return cls(tuple(Path(place) for place in places), speed, *times)

@@ -19,11 +19,13 @@ from shm.stretches import Stream, StretchReader
 
 
 class Stretch(NamedTuple):
-    """Whole records of one instrument, as they lay in its ring. `is_torn`: records are missing before them."""
+    """Whole records of one instrument, as they lay in its ring. `is_torn`: records are missing before them. `is_head`:
+    they repeat what came before."""
 
     symbol: str
     words: Words
     is_torn: bool
+    is_head: bool = False
 
 
 class Content(NamedTuple):
@@ -98,7 +100,7 @@ def stretches(entries: Iterable[Entry], symbols: Collection[str], to_wall_ns: in
             words, is_over = _before(words_of(stretch.data), symbol, to_wall_ns)
             is_torn = symbol in torn and not stretch.is_head  # what follows a head is
             torn -= {symbol} if is_torn else set()
-            yield Stretch(symbol, words, is_torn)
+            yield Stretch(symbol, words, is_torn, stretch.is_head)
             if is_over:
                 del readers[symbol]
                 break

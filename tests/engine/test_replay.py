@@ -28,7 +28,18 @@ def test_a_speed_is_a_number_or_max(text: str, speed: float | None) -> None:
     assert parser("replay").parse_args(["J", "--speed", text]).speed == speed
 
 
-@pytest.mark.parametrize("wrong", [["--speed", "0"], ["--speed", "fast"], ["--from", "noon"], ["--symbols", "A,,B"]])
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        ["--speed", "0"],
+        ["--speed", "1e-300"],
+        ["--speed", "2e6"],
+        ["--speed", "fast"],
+        ["--from", "noon"],
+        ["--symbols", "A,,B"],
+        ["--symbols", "A,B,A"],
+    ],
+)
 def test_what_is_no_value_is_one_sentence(wrong: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as ended:
         main(["J", *wrong], "replay")
@@ -47,10 +58,48 @@ def refused(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> tuple[i
 def test_places_without_a_journal_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert refused([str(tmp_path / "none")], capsys)[0] == 2
     status, said = refused([str(tmp_path)], capsys)
-    assert status == 1
+    assert status == 2
     assert "no journal files" in said
     (tmp_path / "x.sbj").write_bytes(b"something else")
-    assert refused([str(tmp_path / "x.sbj")], capsys)[0] == 1
+    assert refused([str(tmp_path / "x.sbj")], capsys)[0] == 2
+    (tmp_path / "link.sbj").symlink_to(tmp_path / "x.sbj")
+    status, said = refused([str(tmp_path / "link.sbj")], capsys)
+    assert status == 2
+    assert "is a link" in said
+
+
+def test_a_damaged_journal_is_a_failure(journal: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path = min(journal.iterdir())
+    data = bytearray(path.read_bytes())
+    data[len(data) // 2] ^= 1
+    path.write_bytes(data)
+    assert refused([str(journal)], capsys)[0] == 1
+
+
+@pytest.mark.parametrize(
+    "times",
+    [
+        ["--to", "2020-01-01"],
+        ["--to", "1960-01-01"],
+        ["--from", "2026-11-22T14:34"],
+        ["--from", "9999-12-31"],
+        ["--from", "2026-11-22T14:32", "--to", "2026-11-22T14:33"],
+    ],
+)
+def test_a_time_in_which_nothing_came_is_refused(
+    times: list[str], journal: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    status, said = refused([str(journal), "--digest", "--data", str(tmp_path / "data"), *times], capsys)
+    assert status == 1
+    assert "nothing of MES, MNQ is in that time" in said
+    assert not (tmp_path / "data").exists()
+
+
+def test_times_the_wrong_way_round_are_refused(journal: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for end in ("2026-11-22T14:33", "2026-11-22T14:32"):
+        status, said = refused([str(journal), "--from", "2026-11-22T14:33", "--to", end], capsys)
+        assert status == 2
+        assert "--from 2026-11-22 14:33:00 is not before --to" in said
 
 
 def test_an_instrument_that_the_journal_has_not_is_refused(journal: Path, capsys: pytest.CaptureFixture[str]) -> None:

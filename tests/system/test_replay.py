@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 
 from engine.config import SHIPPED_SYMBOLS, load_symbols
+from engine.recorder.recorder import Options
 from engine.replay_digest import Ended
 from shm import NoEngine, attach
 from shm.errors import LayoutError
@@ -21,6 +22,7 @@ from shm.quarantine import record_path
 from shm.refill import words_of
 from shm.registry import engine_folder, generation_folder, read
 from tests import recorded_minute
+from tests.made_journal import later, record
 from tests.recorded_minute import GENERATION, SYMBOLS, bytes_of
 from tests.waiting import wait_for
 from workers.rerun import Rerun
@@ -164,3 +166,22 @@ def test_what_live_workers_set_aside_is_left_out_and_kills_nobody(entries: list[
     assert (process.returncode, book.digests()) == (0, wanted), errors
     assert "died" not in errors
     assert wanted[0] != in_one_process(entries, "MNQ")[0]
+
+
+def test_a_file_that_is_gone_is_told(entries: list[Entry], tmp_path: Path) -> None:
+    """Of all instruments, once each; and not what came before the first file, which is deleted in time anyway."""
+    journal = tmp_path / "files"
+    record(journal, entries, Options(file_bytes=1 << 18), step_ms=1).close(later(len(entries)))
+    files = sorted(journal.iterdir())
+    assert len(files) > 3
+    files[0].unlink()
+    name, arguments = f"gone-{os.getpid()}", ("--speed", "max", "--to", "9999-12-31", "--digest")
+    with replaying(name, journal, *arguments) as process:
+        _, whole = process.communicate(timeout=LIMIT_S)
+    files[2].unlink()
+    with replaying(name, journal, *arguments) as process:
+        _, errors = process.communicate(timeout=LIMIT_S)
+    assert process.returncode == 0
+    assert "missing" not in whole
+    missing = "records are missing, of MES at 1 place, of MNQ at 1 place: scripts/inspect says where"
+    assert errors.splitlines()[-1] == missing

@@ -24,8 +24,12 @@ def test_it_comes_back_as_it_was() -> None:
         GOOD.to_json() | {"places": "/a"},
         GOOD.to_json() | {"places": [1]},
         GOOD.to_json() | {"speed": 0.0},
+        GOOD.to_json() | {"speed": 1e-300},
+        GOOD.to_json() | {"speed": 2e6},
         GOOD.to_json() | {"speed": "max"},
         GOOD.to_json() | {"to_wall_ns": 1.5},
+        GOOD.to_json() | {"to_wall_ns": 1 << 63},
+        GOOD.to_json() | {"from_wall_ns": -1},
     ],
 )
 def test_anything_else_is_refused(wrong: object) -> None:
