@@ -20,7 +20,7 @@ Stamps of a block are the least and greatest of the records in it, and 0 if it h
 
 import re
 import zlib
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
@@ -29,7 +29,7 @@ import numpy as np
 
 from .errors import JournalDamaged, LayoutError
 from .journal_bytes import InMemory, OnDisk, Source
-from .journal_entries import Entry, RecordReader, RingRecord, parse_body
+from .journal_entries import Entry, RecordReader, RingRecord, parse_block
 
 FILE_MAGIC: Final = b"SBJOURNL"
 BLOCK_MAGIC: Final = b"SBJBLOCK"
@@ -197,19 +197,16 @@ class JournalFile:
             if block.overlaps(start_wall_ns, end_wall_ns):
                 yield from self.entries_of(block)
 
-    def entries_of(self, block: Block) -> list[Entry]:
-        """The entries of one block, checked, and that its header is the one by which it is known. Raises
-        JournalDamaged."""
+    def entries_of(self, block: Block, parse: Callable[[memoryview, int], list[Entry]] = parse_block) -> list[Entry]:
+        """The entries of one block, checked, and that its header is the one by which it is known. `parse`: from its
+        body and their number. Raises JournalDamaged."""
         if self._header(block.offset) != block:
             raise JournalDamaged(f"{self.path}: the block at byte {block.offset:,} is not what the index says")
         body = memoryview(self._body(block))
         try:
-            found = list(parse_body(body))
+            return parse(body, block.entries)
         except JournalDamaged as error:
-            raise JournalDamaged(f"{self.path}: {error}") from None
-        if len(found) != block.entries:
-            raise JournalDamaged(f"{self.path}: the block at byte {block.offset:,} has {len(found):,} entries")
-        return found
+            raise JournalDamaged(f"{self.path}: the block at byte {block.offset:,}: {error}") from None
 
     def raw(self, begin: int, end: int) -> bytes:
         """The bytes of the file from `begin` to `end`, unchecked. Raises JournalDamaged if it ends before."""

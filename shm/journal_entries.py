@@ -199,6 +199,14 @@ def parse_body(body: memoryview) -> Iterator[Entry]:
         at += size + -size % 8
 
 
+def parse_block(body: memoryview, entries: int) -> list[Entry]:
+    """The entries of a block, which are so many. Raises JournalDamaged."""
+    found = list(parse_body(body))
+    if len(found) != entries:
+        raise JournalDamaged(f"it has {len(found):,} entries, and its header says {entries:,}")
+    return found
+
+
 def span(data: memoryview) -> Span | None:
     """The first and last record of a piece; None if there is only padding. Raises JournalDamaged."""
     first = last = -1

@@ -8,7 +8,7 @@ length: records that came before, and that a ring which has one of them takes no
 from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
-from .journal import JournalFile
+from .errors import JournalDamaged
 from .journal_entries import Entry, Head, Lane, Loss, Piece
 
 
@@ -42,14 +42,16 @@ class StretchReader:
         self._position = position
 
     def read(self, entries: Iterable[Entry]) -> Iterator[Stretch]:
-        """The stretches that are new."""
+        """The stretches that are new. Raises JournalDamaged for what cannot be whole records."""
         for entry in entries:
             if isinstance(entry, Lane):
-                self._name(entry)
+                self.name(entry)
                 continue
             stream = self._lanes.get(entry.lane)
             if stream is None or (self._stream is not None and stream < self._stream):
                 continue
+            if isinstance(entry, Piece | Head) and len(entry.data) % 8:
+                raise JournalDamaged(f"{len(entry.data):,} bytes of {self._symbol} do not end where a record does")
             if isinstance(entry, Piece):
                 yield from self._follow(stream, entry)
             elif isinstance(entry, Head) and (stream != self._stream or entry.position > self._position):
@@ -58,7 +60,8 @@ class StretchReader:
             elif isinstance(entry, Loss) and entry.end > self._begin(stream, entry.begin):
                 yield self._step(Stretch(stream, self._begin(stream, entry.begin), entry.end, None))
 
-    def _name(self, lane: Lane) -> None:
+    def name(self, lane: Lane) -> None:
+        """Which ring entries of that number are of from now on."""
         if lane.symbol == self._symbol:
             self._lanes[lane.lane] = Stream(lane.generation, lane.made)
         else:
@@ -80,15 +83,3 @@ class StretchReader:
     def _step(self, stretch: Stretch) -> Stretch:
         self._stream, self._position = stretch.stream, stretch.end
         return stretch
-
-
-def entries_from(file: JournalFile, number: int, end: int | None = None) -> Iterator[Entry]:
-    """The entries of the blocks from that number on, up to `end`, and before them the lanes that were named earlier.
-
-    Raises JournalDamaged.
-    """
-    for block in file.blocks[:number]:
-        if block.lanes:
-            yield from (entry for entry in file.entries_of(block) if isinstance(entry, Lane))
-    for block in file.blocks[number:end]:
-        yield from file.entries_of(block)

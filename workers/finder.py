@@ -17,10 +17,11 @@ from typing import Final, NamedTuple
 import numpy as np
 
 from shm.errors import JournalDamaged, NotRecorded
+from shm.joined import joined_from
 from shm.journal import JournalFile, journal_files
 from shm.past import By
 from shm.quarantine import SetAside, noted, set_aside
-from shm.stretches import StretchReader, entries_from
+from shm.stretches import StretchReader
 
 from . import waypoints
 from .passage import Interval, Passage, apply
@@ -178,7 +179,7 @@ def _run(
     rerun = interval.begin(left_out)
     stretches = []
     stamps = []
-    for stretch in StretchReader(symbol, interval.stream, interval.position).read(entries_from(file, interval.block)):
+    for stretch in StretchReader(symbol, interval.stream, interval.position).read(joined_from(file, interval.block)):
         if end is not None and (stretch.stream, stretch.begin) >= end:
             break
         stretches.append(stretch)

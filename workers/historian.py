@@ -19,11 +19,11 @@ from pathlib import Path
 from typing import Any, Final
 
 from shm.errors import LayoutError
+from shm.joined import joined_from
 from shm.journal import JournalFile, journal_files, parse_name
 from shm.journal_entries import Lane
 from shm.life import end_with
 from shm.quarantine import CRASH_SIGNALS, NOTE_SUFFIX, SetAside, note, note_path, noted, set_aside
-from shm.stretches import entries_from
 
 from . import rerun, waypoints
 from .passage import Interval, Passage
@@ -136,7 +136,7 @@ def _run_alone(path: Path, before: list[Path], left_out: SetAside, parent_pid: i
 def survey(file: JournalFile, before: list[Path], left_out: SetAside) -> dict[str, Ways]:
     """The ways of every instrument that is in the file, or was in one before it. Raises JournalDamaged, LayoutError."""
     carried = _carried(before)
-    named = {entry.symbol for entry in entries_from(file, len(file.blocks)) if isinstance(entry, Lane)}
+    named = {entry.symbol for entry in joined_from(file, len(file.blocks)) if isinstance(entry, Lane)}
     found = {}
     for symbol in sorted(named | carried.keys()):
         passage = Passage(symbol, carried.get(symbol), left_out.get(symbol, ()))

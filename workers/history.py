@@ -15,11 +15,12 @@ import numpy as np
 
 from shm import layout
 from shm.errors import Hole, JournalDamaged
+from shm.joined import joined_from
 from shm.journal import JournalFile, parse_name
 from shm.layout import NEVER_NS, Reason, Words
 from shm.past_rows import DTYPES, Part, Through
 from shm.refill import words_of
-from shm.stretches import Stream, Stretch, StretchReader, entries_from
+from shm.stretches import Stream, Stretch, StretchReader
 
 from .finder import Finder
 from .passage import MAX_DEPTH
@@ -55,7 +56,7 @@ def earlier(finder: Finder, wanted: Wanted) -> Iterator[Part | Hole | Through]:
         try:
             with JournalFile(path) as file:
                 first = walk.begin(file, finder.ways([*files.before, path], file, wanted.symbol)) if number == 0 else 0
-                for stretch in walk.reader.read(entries_from(file, first, _end(file, wanted.end_ns))):
+                for stretch in walk.reader.read(joined_from(file, first, _end(file, wanted.end_ns))):
                     yield from walk.take(stretch, is_finished)
                 if file.name is not None:
                     is_finished[file.name.generation] = file.finished

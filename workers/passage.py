@@ -7,6 +7,7 @@ each of them say: no stamp only grows, neither the receive time of day nor the v
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from shm.joined import joined_of
 from shm.journal import JournalFile
 from shm.layout import NEVER_NS, Words
 from shm.refill import words_of
@@ -69,7 +70,7 @@ class Passage:
     def advance(self, file: JournalFile) -> None:
         """Run what has not been run yet. Raises JournalDamaged, LayoutError."""
         for block in file.blocks[self._block :]:
-            for stretch in self._reader.read(file.entries_of(block)):
+            for stretch in self._reader.read(joined_of(file, block)):
                 self._take(stretch, block.number)
             self._block = block.number + 1
 

@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from shm import layout
+from shm import joined, layout
 from shm.compiled import kernel
 from shm.errors import LayoutError
 from shm.layout import Reason, Record, Words
@@ -116,7 +116,7 @@ class Rerun:
             for _ in self._refills(recorded):
                 code = _MORE
                 while code != pump.IDLE and left > 0:
-                    stamps = np.zeros((min(left, _TRACED), len(STAMPS)), np.int64)
+                    stamps = np.empty((min(left, _TRACED), len(STAMPS)), np.int64)
                     code, count = _trace(self.memory, stamps)
                     left -= count
                     if count:
@@ -182,5 +182,6 @@ class Rerun:
 
 
 def warm() -> None:
-    """Compile, or load, every kernel that a rerun calls."""
+    """Compile, or load, every kernel that a rerun calls, and those that read a journal for it."""
+    joined.warm()
     Rerun(8, 16).lose()

@@ -77,8 +77,9 @@ def run(job: Job, wanted: Wanted) -> None:
     for each in mapped.values():
         take_back(each.words)
     rings = {symbol: RingWriter(each.words, OLDEST, bell=each.bell) for symbol, each in mapped.items()}
-    player = Player(rings, Pace(wanted.speed, wanted.from_wall_ns), boottime_ns, rest)
-    entries = entries_of(files_of(wanted.places), wanted.to_wall_ns)
+    pace = Pace(wanted.speed, wanted.from_wall_ns)
+    player = Player(rings, pace, boottime_ns, rest)
+    entries = entries_of(files_of(wanted.places), wanted.to_wall_ns, pace.free_ns)
     missing = Missing()
     if player.play(missing.watch(stretches(entries, rings.keys(), wanted.to_wall_ns))):
         report({"event": "played", "missing": missing.places})

@@ -3,13 +3,8 @@ two replays shall know it."""
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Final
-
-from shm.layout import Record
 
 from .stretches import Stretch
-
-_REPEATED: Final = (int(Record.CONFIG), int(Record.SESSIONS))  # what a head is made of, with which each file begins
 
 
 class Missing:
@@ -28,7 +23,7 @@ class Missing:
             if stretch.is_torn and symbol in self._begun:
                 self._torn.add(symbol)
             if len(stretch.words):
-                if int(stretch.words[0]) >> 32 not in _REPEATED:
+                if not stretch.is_head:
                     self._begun.add(symbol)
                 if symbol in self._torn:
                     self._torn.remove(symbol)

@@ -18,6 +18,11 @@ class Pace:
         self._from_ns = from_wall_ns or 0
         self._since: tuple[int, int] | None = None  # the recorded time that was due, and when
 
+    @property
+    def free_ns(self) -> int:
+        """What is recorded before that is due at once, whenever it is met."""
+        return FOREVER_NS if self._speed is None else self._from_ns
+
     def due_ns(self, now_ns: int) -> int:
         """The recorded time through which all is due at `now_ns`."""
         if self._speed is None:

@@ -13,7 +13,7 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from shm import layout
+from shm import joined, layout
 from shm.errors import JournalDamaged
 from shm.layout import Words
 from shm.refill import FOREIGN, SEQUENCE_WORD, WALL_WORD, first_from, gap_before, put_present, refill, words_of
@@ -38,6 +38,7 @@ def warm() -> None:
     """Load every kernel of a player, on private memory."""
     words = np.zeros(layout.ring_regions(layout.MIN_RING_BYTES)["words"].shape, layout.WORDS)
     words[layout.CAPACITY] = layout.MIN_RING_BYTES
+    joined.warm()
     nothing = words_of(b"")
     first_from(nothing, 0, 0, WALL_WORD, 0)
     refill(words, nothing, 0, 0)

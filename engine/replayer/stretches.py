@@ -1,8 +1,8 @@
 """A journal as stretches of records, each with the instrument whose ring it goes into, in the order they were taken.
 
-What lies in the journal twice is left in: a ring that has a sequence takes it no second time. What is missing is seen
-by the positions: a stretch that does not begin where the one before it ended is `torn`. A head comes
-where what it repeats was not read.
+Of each instrument they are those of shm/stretches.py: what was taken down twice comes once, and a head where what it
+repeats was not read. What is missing makes the next stretch `torn`, and so does a ring that was not read from its
+beginning.
 """
 
 from collections.abc import Collection, Iterable, Iterator
@@ -10,18 +10,22 @@ from pathlib import Path
 from typing import NamedTuple
 
 from shm.errors import JournalDamaged
+from shm.joined import joined_of
 from shm.journal import JournalFile
 from shm.journal_entries import Entry, Head, Lane, Piece
 from shm.layout import Words
 from shm.refill import FOREIGN, WALL_WORD, first_from, words_of
+from shm.stretches import Stream, StretchReader
 
 
 class Stretch(NamedTuple):
-    """Whole records of one instrument, as they lay in its ring. `is_torn`: records are missing before them."""
+    """Whole records of one instrument, as they lay in its ring. `is_torn`: records are missing before them. `is_head`:
+    they repeat what came before."""
 
     symbol: str
     words: Words
     is_torn: bool
+    is_head: bool = False
 
 
 class Content(NamedTuple):
@@ -49,12 +53,22 @@ def survey(files: Iterable[Path]) -> Content:
     return Content(frozenset(lanes), min(times, default=None), max(times, default=None))
 
 
-def entries_of(files: Iterable[Path], to_wall_ns: int | None = None) -> Iterator[Entry]:
+def entries_of(
+    files: Iterable[Path], to_wall_ns: int | None = None, joined_to_wall_ns: int | None = None
+) -> Iterator[Entry]:
     """The entries of all files, one file open at a time; of blocks that begin before `to_wall_ns`. Raises as
-    `survey`."""
+    `survey`.
+
+    Blocks that end before `joined_to_wall_ns` come joined (shm/joined.py), the others as they were taken down, because
+    from there on somebody sees the order among instruments.
+    """
     for path in files:
         with JournalFile(path) as file:
-            yield from file.entries(None, to_wall_ns)
+            for block in file.blocks:
+                if not block.overlaps(None, to_wall_ns):
+                    continue
+                is_joined = joined_to_wall_ns is not None and block.last_wall_ns < joined_to_wall_ns
+                yield from joined_of(file, block) if is_joined else file.entries_of(block)
 
 
 def stretches(entries: Iterable[Entry], symbols: Collection[str], to_wall_ns: int | None = None) -> Iterator[Stretch]:
@@ -62,37 +76,41 @@ def stretches(entries: Iterable[Entry], symbols: Collection[str], to_wall_ns: in
 
     Raises JournalDamaged for what is no record.
     """
-    lanes: dict[int, Lane] = {}
-    through: dict[tuple[str, int, int], int] = {}  # of a ring: the position that was come to
-    over: set[str] = set()
+    readers = {symbol: StretchReader(symbol) for symbol in symbols}
+    lanes: dict[int, str] = {}
+    streams: dict[str, Stream] = {}
+    torn: set[str] = set()
     for entry in entries:
         if isinstance(entry, Lane):
-            lanes[entry.lane] = entry
-        elif isinstance(entry, Piece | Head):
-            lane = lanes.get(entry.lane)
-            if lane is None:
-                raise JournalDamaged(f"a piece is of lane {entry.lane}, and which that is was never said")
-            if lane.symbol not in symbols or lane.symbol in over:
+            lanes[entry.lane] = entry.symbol
+            for reader in readers.values():
+                reader.name(entry)
+            continue
+        symbol = lanes.get(entry.lane)
+        if symbol is None and isinstance(entry, Piece | Head):
+            raise JournalDamaged(f"a piece is of lane {entry.lane}, and which that is was never said")
+        if symbol is None or symbol not in readers:
+            continue
+        for stretch in readers[symbol].read((entry,)):
+            if stretch.data is None or (stretch.begin > 0 and stretch.stream != streams.get(symbol)):
+                torn.add(symbol)
+            streams[symbol] = stretch.stream
+            if stretch.data is None:
                 continue
-            ring = lane.symbol, lane.generation, lane.made
-            position = through.get(ring, 0)
-            if isinstance(entry, Piece):
-                is_torn = entry.begin > position
-                through[ring] = max(position, entry.end)
-            elif entry.position <= position:
-                continue
-            else:
-                is_torn = False  # what follows it is
-            if len(entry.data) % 8:
-                raise JournalDamaged(
-                    f"a piece of {lane.symbol} has {len(entry.data):,} bytes, which is no record's end"
-                )
-            words = words_of(bytes(entry.data))
-            if to_wall_ns is not None:
-                end = first_from(words, 0, len(words), WALL_WORD, to_wall_ns)
-                if end == FOREIGN:
-                    raise JournalDamaged(f"a piece of {lane.symbol} holds what is no record")
-                if end < len(words):
-                    over.add(lane.symbol)
-                words = words[:end]
-            yield Stretch(lane.symbol, words, is_torn)
+            words, is_over = _before(words_of(stretch.data), symbol, to_wall_ns)
+            is_torn = symbol in torn and not stretch.is_head  # what follows a head is
+            torn -= {symbol} if is_torn else set()
+            yield Stretch(symbol, words, is_torn, stretch.is_head)
+            if is_over:
+                del readers[symbol]
+                break
+
+
+def _before(words: Words, symbol: str, to_wall_ns: int | None) -> tuple[Words, bool]:
+    """The records before the first of that time or later, and whether there is one."""
+    if to_wall_ns is None:
+        return words, False
+    end = first_from(words, 0, len(words), WALL_WORD, to_wall_ns)
+    if end == FOREIGN:
+        raise JournalDamaged(f"a piece of {symbol} holds what is no record")
+    return words[:end], end < len(words)

@@ -91,7 +91,7 @@ def _found(finder: Finder, one: Question) -> object:
 def _slow(journal: Path, one: Question) -> object:
     rerun = Rerun(LEVELS, MAX_DEPTH)
     end_ns = one.time_ns + 1
-    for stretch in stretches(entries_of(journal_files(journal), end_ns), [one.symbol], end_ns):
+    for stretch in stretches(entries_of(journal_files(journal), end_ns, end_ns), [one.symbol], end_ns):
         rerun.take(stretch.words)
     return _book(rerun.checkpoint())
 

@@ -24,6 +24,7 @@ import orjson
 import psutil
 
 from engine.recorder.recorder import Options
+from engine.replayer.pace import FOREVER_NS
 from engine.replayer.stretches import entries_of, stretches
 from shm import Market, registry
 from shm.journal import journal_files
@@ -55,7 +56,9 @@ def rows(quick: bool) -> Iterator[Row]:
         plain.write(beside, (frame.payload for frame in recorded.frames(seconds) if frame.kind == Record.DATA))
         plain_s = median_of(rounds, lambda: _took_s(plain.read(beside)))
         decoded_s = median_of(rounds, lambda: _took_s(map(orjson.loads, plain.read(beside))))
-        unpacked_s = median_of(rounds, lambda: _took_s(stretches(entries_of(journal_files(journal)), SYMBOLS)))
+        unpacked_s = median_of(
+            rounds, lambda: _took_s(stretches(entries_of(journal_files(journal), None, FOREVER_NS), SYMBOLS))
+        )
         command_s = statistics.median(_command_s(journal) for _ in range(rounds))
         played = [_played(journal, written) for _ in range(rounds)]
     yield from _rows(written, played, plain_s, decoded_s, unpacked_s)

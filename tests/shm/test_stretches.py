@@ -1,13 +1,12 @@
 """Stretches of a ring out of journal entries: each byte once, and what is missing as such."""
 
-import random
 from collections.abc import Sequence
-from pathlib import Path
 
-from shm.journal import JournalFile, journal_files
+import pytest
+
+from shm.errors import JournalDamaged
 from shm.journal_entries import Entry, Head, Lane, Loss, Piece
-from shm.stretches import Stream, StretchReader, entries_from
-from tests import made_journal, made_past
+from shm.stretches import Stream, StretchReader
 
 MNQ = Lane(0, "MNQ", 7, 1, 1 << 20)
 DATA = bytes(range(200))
@@ -65,26 +64,20 @@ def test_nothing_is_missing_before_the_first_piece_unless_it_is_known_what_came_
     assert read(entries, StretchReader("MNQ", Stream(7, 1), 36)) == [(1, 36, 40, DATA[36:40])]
 
 
-def test_from_any_block_on_the_lanes_are_known(tmp_path: Path, seed: int) -> None:
-    made = made_journal.stream(random.Random(seed), 400)
-    made_past.record(tmp_path, 7, made.entries)
-    with JournalFile(journal_files(tmp_path)[0]) as file:
-        assert len(file.blocks) > 3
-        whole = list(file.entries())
-        for number in range(len(file.blocks)):
-            found = list(entries_from(file, number))
-            pieces = [each for each in found if not isinstance(each, Lane)]
-            assert pieces == [each for each in whole if not isinstance(each, Lane)][-len(pieces) :]
-            assert {each.symbol for each in found if isinstance(each, Lane)} == {"MNQ", "MES"}
-
-
 def test_a_head_is_there_for_who_has_not_read_up_to_it() -> None:
-    head = Head(0, 40, memoryview(b"stands"))
-    assert read([MNQ, head, piece(40, 48), head]) == [(1, 40, 40, b"stands"), (1, 40, 48, DATA[40:48])]
+    head = Head(0, 40, memoryview(b"standing"))
+    assert read([MNQ, head, piece(40, 48), head]) == [(1, 40, 40, b"standing"), (1, 40, 48, DATA[40:48])]
     assert read([MNQ, piece(0, 16), head, piece(40, 48)]) == [
         (1, 0, 16, DATA[:16]),
-        (1, 16, 16, b"stands"),
+        (1, 16, 16, b"standing"),
         (1, 16, 40, None),
         (1, 40, 48, DATA[40:48]),
     ]
     assert read([MNQ, piece(0, 40), head, piece(40, 48)]) == [(1, 0, 40, DATA[:40]), (1, 40, 48, DATA[40:48])]
+
+
+@pytest.mark.parametrize("entry", [piece(0, 12), Head(0, 8, memoryview(b"no words"[:5]))])
+def test_what_cannot_be_whole_records_is_said(entry: Entry) -> None:
+    with pytest.raises(JournalDamaged, match="MNQ do not end"):
+        read([MNQ, entry])
+    assert read([MNQ._replace(symbol="MES"), entry]) == []

@@ -5,7 +5,6 @@ import numpy as np
 from engine.replayer.missing import Missing
 from engine.replayer.stretches import Stretch
 from shm import layout
-from shm.layout import Record
 
 SOME = np.zeros(4, layout.WORDS)
 NONE = np.zeros(0, layout.WORDS)
@@ -31,8 +30,8 @@ def test_each_place_counts_once_for_its_instrument() -> None:
 
 def test_what_was_there_before_the_first_record_is_not_missing() -> None:
     assert places(Stretch("MNQ", NONE, False), Stretch("MNQ", SOME, True), Stretch("MNQ", SOME, False)) == {}
-    head = np.array([int(Record.CONFIG) << 32 | 8, 0, 0, 0], layout.WORDS)
-    assert places(Stretch("MNQ", head, False), Stretch("MNQ", SOME, True), Stretch("MNQ", SOME, False)) == {}
+    head = Stretch("MNQ", SOME, False, is_head=True)  # with which each file begins
+    assert places(head, Stretch("MNQ", SOME, True), Stretch("MNQ", SOME, False)) == {}
 
 
 def test_a_place_counts_when_a_record_follows() -> None:

@@ -25,6 +25,14 @@ def test_without_a_speed_all_is_due() -> None:
     pace.meet(100 * S, 0)
     assert pace.due_ns(0) == FOREVER_NS
     assert pace.wait_ns(200 * S, 0) == 0
+    assert pace.free_ns == FOREVER_NS
+
+
+def test_free_of_the_pace_is_only_what_is_from_before_its_beginning() -> None:
+    assert Pace(1e6, None).free_ns == 0
+    pace = Pace(1.0, 100 * S)
+    assert pace.free_ns == 100 * S
+    assert pace.due_ns(0) == pace.free_ns - 1
 
 
 def test_a_pause_without_any_record_is_not_waited_for() -> None:

@@ -6,10 +6,11 @@ from typing import Any
 import numpy as np
 import pytest
 
+from engine.replayer.pace import FOREVER_NS
 from engine.replayer.stretches import entries_of, stretches, survey
 from shm.errors import JournalDamaged, LayoutError
-from shm.journal import files_of
-from shm.journal_entries import Entry, Head, Piece
+from shm.journal import JournalFile, files_of
+from shm.journal_entries import Entry, Head, Lane, Loss, Piece
 from shm.refill import words_of
 from tests import recorded_minute
 from tests.recorded_minute import BEGIN_NS, STEP_NS, SYMBOLS, bytes_of, made
@@ -91,6 +92,41 @@ def test_files_are_found_in_the_order_of_their_names(entries: list[Entry], tmp_p
     assert content.last_wall_ns == BEGIN_NS + 59 * STEP_NS
     found = list(stretches(entries_of([file]), SYMBOLS))
     assert joined(found, "MNQ") == bytes_of(entries, "MNQ")
+
+
+def test_up_to_a_time_blocks_come_joined_and_from_there_on_as_they_were_taken_down(
+    entries: list[Entry], tmp_path: Path
+) -> None:
+    recorded_minute.write(tmp_path, entries)
+    files = files_of([tmp_path])
+    plain = list(entries_of(files))
+    with JournalFile(files[0]) as file:
+        middle = file.blocks[len(file.blocks) // 2]
+        after = [entry for block in file.blocks[middle.number + 1 :] for entry in file.entries_of(block)]
+    some = list(entries_of(files, None, middle.last_wall_ns + 1))
+    assert some[len(some) - len(after) :] == after
+    for found in (some, list(entries_of(files, None, FOREVER_NS))):
+        assert len(found) < len(plain)
+        for symbol in SYMBOLS:
+            assert joined(list(stretches(found, SYMBOLS)), symbol) == bytes_of(entries, symbol)
+
+
+def test_what_a_journal_says_was_lost_tears_the_next(entries: list[Entry]) -> None:
+    places = [i for i, entry in enumerate(entries) if isinstance(entry, Piece) and entry.lane == 1]
+    lost = entries[places[2]]
+    assert isinstance(lost, Piece)
+    entries[places[2]] = Loss(1, lost.begin, lost.end, 0, 0)
+    found = [each for each in stretches(entries, SYMBOLS) if each.symbol == SYMBOLS[1]]
+    assert [i for i, each in enumerate(found) if each.is_torn] == [2]
+
+
+def test_a_ring_made_anew_is_torn_only_if_its_beginning_is_missing(entries: list[Entry]) -> None:
+    first, second = [entry for entry in entries[2:] if isinstance(entry, Piece) and entry.lane == 0][:2]
+    lane = entries[0]
+    assert isinstance(lane, Lane)
+    anew: list[Entry] = [lane, first, lane._replace(made=lane.made + 1)]
+    assert [each.is_torn for each in stretches([*anew, first, second], SYMBOLS)] == [False] * 3
+    assert [each.is_torn for each in stretches([*anew, second], SYMBOLS)] == [False, True]
 
 
 def test_a_folder_without_a_journal_is_refused(tmp_path: Path) -> None:
