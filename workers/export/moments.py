@@ -79,16 +79,18 @@ class Reader:
             self.holes.through = Through(self.holes.through.stream, sequence, wall_ns)
             self._has_run = True
             yield from self._look()
+        self._scale = scale_of(self._rerun.memory)
 
     def _lose(self) -> Iterator[Moment]:
-        """What stands for missing records. A head may have been run since the last one: its stamps do not count."""
+        """What stands for missing records. A head may have been run since the last one: its stamps and its
+        increments do not count, the quote has the prices of before."""
         self._rerun.lose()
         if not self._has_run:  # nothing was known
             self._new_rows()
             return
         through = self.holes.through
         for moment in self._look():
-            yield moment._replace(sequence=through.sequence + 1, wall_ns=through.wall_ns + 1)
+            yield moment._replace(sequence=through.sequence + 1, wall_ns=through.wall_ns + 1, scale=self._scale)
 
     def _look(self) -> Iterator[Moment]:
         """What is other than at the last look, if anything is."""
@@ -109,6 +111,7 @@ class Reader:
         self._trades = Tail("tape", layout.TAPE_COUNT)
         self._quotes = Tail("quotes", layout.QUOTE_COUNT)
         self._has_run = False  # a record that lay in it
+        self._scale = scale_of(self._rerun.memory)  # after the last of those
 
 
 def moments(

@@ -8,18 +8,21 @@ import polars as pl
 import pytest
 
 from engine import export_command
+from shm import layout
 from shm.errors import Hole
 from shm.journal import JournalFile, journal_files, parse_name, records
 from shm.journal_entries import Entry, Lane, Loss, Piece, RingRecord, span
 from shm.layout import LEVEL, State
-from shm.stretches import Stream
+from shm.stretches import Stream, Stretch
 from tests import made_past
 from tests.made_journal import BEGIN
 from tests.made_past import Past, of_lane, pieces, slow_replay
+from tests.shm.test_refill import recorded
+from tests.workers.rig import Rig, depth
 from workers.export.__main__ import export
 from workers.export.changes import BID
 from workers.export.hftbacktest import CLEAR
-from workers.export.moments import Moment, moments
+from workers.export.moments import Moment, Reader, moments
 
 BEGIN_NS = BEGIN.wall_ns
 S = 1_000_000_000
@@ -217,3 +220,45 @@ def test_a_loss_is_in_every_format_and_told_in_the_summary(
     job = {"files": case.files, "symbol": "MNQ", "form": "parquet", "folder": out}
     for start, end, missing in ((None, before, (0, 0)), (behind + 1, None, (0, 0)), (None, before + 2, (1, 2))):
         assert export(job | {"start_wall_ns": start, "end_wall_ns": end})[1:] == missing
+
+
+def test_what_a_lost_stretch_changed_of_the_contract_holds_behind_it_and_the_book_is_void_before() -> None:
+    rig = Rig(levels=8, max_depth=256)
+    words = rig.ring.array("words")
+    ends = [0]
+    for tick_e9 in (250_000_000, 500_000_000, 0):  # the second one is lost
+        if tick_e9:
+            rig.configure(tick_e9=tick_e9)
+        rig.send(depth([(6, 0.0, 0), (2, 21000.5, 3), (1, 21001.0 + tick_e9 / 1e9, 2)]))
+        rig.drain()
+        ends.append(int(words[layout.TAIL]))
+    first, lost, last = (memoryview(recorded(words, ends[i], ends[i + 1])) for i in range(3))
+    before, within, behind = span(first), span(lost), span(last)
+    assert before is not None
+    assert within is not None
+    assert behind is not None
+    ring = Stream(1, 1)
+    head = memoryview(b"".join(each.data for each in within.standing))
+    reader = Reader(())
+    found = [
+        each
+        for stretch in (
+            Stretch(ring, 0, ends[1], first),
+            Stretch(ring, ends[1], ends[1], head),
+            Stretch(ring, ends[1], ends[2], None),
+            Stretch(ring, ends[2], ends[3], last),
+        )
+        for each in reader.read(stretch)
+    ]
+    *_, void, hole, known = found
+    assert isinstance(void, Moment)
+    assert (void.sequence, void.wall_ns) == (before.last_sequence + 1, before.last_wall_ns + 1)
+    assert void.changed is not None
+    assert void.changed.cleared
+    assert void.scale.price(int(void.quotes["bid"][0])) == 21000.5
+    assert hole == Hole(before.last_wall_ns, behind.first_wall_ns)
+    assert isinstance(known, Moment)
+    assert known.scale.price(1) == 0.5
+    sides: Sides = {}, {}
+    _apply(known, sides)
+    assert sides == (dict(rig.working(layout.BID)), dict(rig.working(layout.ASK)))
