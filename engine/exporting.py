@@ -56,8 +56,17 @@ def export(options: argparse.Namespace, command: str) -> int:
     if not any(wrote.values()):
         complain(command, f"nothing of {options.symbol} is in that time: scripts/inspect says what there is")
         return 1
-    print(", ".join(f"{count:,} {name}" for name, count in wrote.items()), f"of {options.symbol} in {options.out}")
+    rows = ", ".join(f"{count:,} {name}" for name, count in wrote.items())
+    print(f"{rows} of {options.symbol} in {options.out}{_lack(*said['missing'])}")
     return 0
+
+
+def _lack(places: int, missing_ns: int) -> str:
+    """What is said of the records that are missing; nothing if none is."""
+    if not places:
+        return ""
+    counted = f"{places:,} place" + "s" * (places != 1)
+    return f"; records are missing at {counted}, {missing_ns / 1e9:,.1f} s in all: scripts/inspect says where"
 
 
 def _run(job: dict[str, Any]) -> dict[str, Any]:

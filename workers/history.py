@@ -7,7 +7,7 @@ engine that was killed with its recorder. Behind one the trades are whole again 
 ask only once the book is known, from the next snapshot on.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final, NamedTuple
 
@@ -20,9 +20,10 @@ from shm.journal import JournalFile, parse_name
 from shm.layout import NEVER_NS, Reason, Words
 from shm.past_rows import DTYPES, Part, Through
 from shm.refill import words_of
-from shm.stretches import Stream, Stretch, StretchReader
+from shm.stretches import Stretch, StretchReader
 
 from .finder import Finder
+from .holes import Holes
 from .passage import MAX_DEPTH
 from .recovery import Checkpoint
 from .rerun import STAMPS, Rerun
@@ -51,15 +52,13 @@ def earlier(finder: Finder, wanted: Wanted) -> Iterator[Part | Hole | Through]:
     """
     files = _between(finder.files(), wanted)
     walk = _Walk(wanted, finder.left_out(wanted.symbol))
-    is_finished: dict[int, bool] = {}  # by generation, the newest file of it
     for number, path in enumerate(files.wanted):
         try:
             with JournalFile(path) as file:
                 first = walk.begin(file, finder.ways([*files.before, path], file, wanted.symbol)) if number == 0 else 0
                 for stretch in walk.reader.read(joined_from(file, first, _end(file, wanted.end_ns))):
-                    yield from walk.take(stretch, is_finished)
-                if file.name is not None:
-                    is_finished[file.name.generation] = file.finished
+                    yield from walk.take(stretch)
+                walk.holes.leave(file)
         except FileNotFoundError:  # too old, and deleted since: what is missing shows by the positions
             continue
     yield from walk.finish()
@@ -125,9 +124,7 @@ class _Walk:
         self._wanted = wanted
         self._rerun: Rerun | None = None
         self._tail = self._new_tail()
-        self._through = Through(Stream(0, 0), 0, 0)
-        self._missing_from_ns: int | None = wanted.start_ns  # of the hole that it is in
-        self._is_blind = False  # in that hole the book is not known
+        self.holes = Holes(wanted.start_ns)
         self._is_head = False  # nothing was run yet but records that stand: others may have come before
 
     def begin(self, file: JournalFile, ways: Ways) -> int:
@@ -141,24 +138,24 @@ class _Walk:
         self.reader = StretchReader(self._wanted.symbol, interval.stream, interval.position)
         self._rerun = self._begun(checkpoint)
         if checkpoint is None:
-            self._through = Through(interval.stream, 0, 0)
-            self._is_blind = interval.position > 0
+            self.holes.through = Through(interval.stream, 0, 0)
+            self.holes.is_blind = interval.position > 0
             return interval.block
         state = checkpoint.state[0]
-        self._through = Through(interval.stream, checkpoint.sequence, int(state["wall_ns"]))
+        self.holes.through = Through(interval.stream, checkpoint.sequence, int(state["wall_ns"]))
         self._is_head = not state["applied"] and not state["refused"]
-        self._is_blind = self._is_head or bool(not state["synced"] and state["cause"] == Reason.DROPPED)
-        if not self._is_blind or (self._wanted.region == "tape" and not self._is_head):
-            self._missing_from_ns = None
+        self.holes.is_blind = self._is_head or bool(not state["synced"] and state["cause"] == Reason.DROPPED)
+        if not self.holes.is_blind or (self._wanted.region == "tape" and not self._is_head):
+            self.holes.from_ns = None
         return interval.block
 
-    def take(self, stretch: Stretch, is_finished: Mapping[int, bool]) -> Iterator[Part | Hole]:
-        """What a stretch brings. `is_finished`: by generation, whether its newest file so far was closed in order."""
+    def take(self, stretch: Stretch) -> Iterator[Part | Hole]:
+        """What a stretch brings."""
         rerun = self._rerun
-        if rerun is None or stretch.stream != self._through.stream:
-            rerun = self._enter(stretch, is_finished)
+        if rerun is None or stretch.stream != self.holes.through.stream:
+            rerun = self._enter(stretch)
         if stretch.data is None:
-            self._miss(is_blind=True)
+            self.holes.miss(is_blind=True)
             rerun.lose()
         elif stretch.is_head:
             rerun.take(words_of(stretch.data))
@@ -170,21 +167,12 @@ class _Walk:
 
     def finish(self) -> Iterator[Hole | Through]:
         """A hole that has no end, and how far it went."""
-        if self._through.sequence:
+        if self.holes.through.sequence:
             yield from self._close(self._wanted.end_ns)
-        yield self._through
+        yield self.holes.through
 
-    def _enter(self, stretch: Stretch, is_finished: Mapping[int, bool]) -> Rerun:
-        """Another ring, which begins with nothing; of the one before all is there, if its engine ended in order."""
-        before = self._through
-        generation, _ = before.stream
-        is_cut = generation != stretch.stream.generation and not is_finished.get(generation, False)
-        if stretch.begin > 0:
-            self._miss(is_blind=True)
-        elif before.sequence and is_cut:
-            self._miss(is_blind=False)
-        self._is_blind = self._missing_from_ns is not None and stretch.begin > 0
-        self._through = before._replace(stream=stretch.stream)
+    def _enter(self, stretch: Stretch) -> Rerun:
+        self.holes.enter(stretch)
         self._rerun = self._begun(None)
         self._tail = self._new_tail()
         return self._rerun
@@ -193,12 +181,12 @@ class _Walk:
         """The rows of some records, and the end of a hole if there was one."""
         rows = self._tail.take(rerun.memory)
         walls, sequences = stamps[:, _WALL], stamps[:, _SEQUENCE]
-        if self._is_head and sequences[0] == self._through.sequence + 1:  # none has come between
-            self._missing_from_ns = None
+        if self._is_head and sequences[0] == self.holes.through.sequence + 1:  # none has come between
+            self.holes.from_ns = None
         self._is_head = False
-        self._through = Through(self._through.stream, int(sequences[-1]), int(walls[-1]))
-        if self._missing_from_ns is not None:
-            is_known = stamps[:, _SYNCED] if self._is_blind and self._wanted.region == "quotes" else np.ones(1)
+        self.holes.through = Through(self.holes.through.stream, int(sequences[-1]), int(walls[-1]))
+        if self.holes.from_ns is not None:
+            is_known = stamps[:, _SYNCED] if self.holes.is_blind and self._wanted.region == "quotes" else np.ones(1)
             known = np.flatnonzero(is_known)
             if len(known) == 0:
                 return
@@ -212,20 +200,12 @@ class _Walk:
         if len(found):
             yield Part(scale_of(rerun.memory), found)
 
-    def _miss(self, *, is_blind: bool) -> None:
-        """Behind the last record some are missing."""
-        if self._missing_from_ns is None:
-            self._missing_from_ns = self._through.wall_ns
-        self._is_blind = self._is_blind or is_blind
-
     def _close(self, wall_ns: int) -> Iterator[Hole]:
         """From here on all is known: tell of the hole, if it is one of the time that is asked for."""
-        if self._missing_from_ns is not None:
-            hole = Hole(max(self._missing_from_ns, self._wanted.start_ns), min(wall_ns, self._wanted.end_ns))
-            if hole.to_ns > hole.from_ns:
-                yield hole
-        self._missing_from_ns = None
-        self._is_blind = False
+        if (hole := self.holes.close(wall_ns)) is not None:
+            clipped = Hole(max(hole.from_ns, self._wanted.start_ns), min(hole.to_ns, self._wanted.end_ns))
+            if clipped.to_ns > clipped.from_ns:
+                yield clipped
 
     def _new_tail(self) -> Tail:
         return Tail(self._wanted.region, _COUNTS[self._wanted.region])

@@ -21,10 +21,11 @@ from tests.made_past import of_lane, pieces
 from tests.shm.test_refill import recorded
 from tests.workers.rig import Rig
 from workers import passage
-from workers.export.moments import Reader
 from workers.finder import Finder
 from workers.historian import Historian
 from workers.history import Wanted, earlier
+from workers.rerun import Rerun
+from workers.tail import Tail
 
 BEGIN_NS = BEGIN.wall_ns
 S = 1_000_000_000
@@ -53,9 +54,10 @@ def slow(region: str, *streams: list[Piece]) -> list[Row]:
     names = DTYPES[region].names or ()
     rows = []
     for stream in streams:
-        reader = Reader(())
-        for memory in (m for piece in stream for m in reader._rerun.step(words_of(piece.data))):
-            for row in (reader._trades if region == "tape" else reader._quotes).take(memory):
+        rerun = Rerun(passage.LEVELS, passage.MAX_DEPTH)
+        tail = Tail(region, layout.TAPE_COUNT if region == "tape" else layout.QUOTE_COUNT)
+        for memory in (m for piece in stream for m in rerun.step(words_of(piece.data))):
+            for row in tail.take(memory):
                 wall_ns = int(memory.state["wall_ns"][0])
                 rows.append((wall_ns, *(int(row[name]) for name in names[1:])))
     return rows

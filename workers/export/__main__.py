@@ -2,7 +2,8 @@
 
 The job is one JSON object on stdin: {"files", "symbol", "start_wall_ns", "end_wall_ns", "form", "folder"}; the times
 be null, `form` is "parquet" or "hftbacktest". On stdout it says how far it is, one JSON line each: {"file", "done",
-"planned"} in blocks of that file, and at the end {"wrote": {name: rows}} or {"failed": sentence}.
+"planned"} in blocks of that file, and at the end {"wrote": {name: rows}, "missing": [places, ns]}, where records are
+missing and for how long in all, or {"failed": sentence}.
 """
 
 import json
@@ -10,9 +11,9 @@ import sys
 import time
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Final, Protocol
+from typing import Any, Final, NamedTuple, Protocol
 
-from shm.errors import ShardbookError
+from shm.errors import Hole, ShardbookError
 
 from .hftbacktest import Events
 from .moments import Moment, moments
@@ -33,15 +34,22 @@ class Form(Protocol):
 FORMS: Final[dict[str, Callable[[Path, str], Form]]] = {"parquet": Tables, "hftbacktest": Events}
 
 
+class Exported(NamedTuple):
+    rows: dict[str, int]  # of each kind
+    places: int  # where records are missing
+    missing_ns: int  # in all of them, by the times of the records before and behind
+
+
 def _say(said: Mapping[str, object]) -> None:
     print(json.dumps(said), flush=True)
 
 
-def export(job: Mapping[str, Any]) -> dict[str, int]:
-    """Write it all; how many rows of each. Raises LayoutError, JournalDamaged, OSError; then nothing is left."""
+def export(job: Mapping[str, Any]) -> Exported:
+    """Write it all. Raises LayoutError, JournalDamaged, OSError; then nothing is left."""
     files = [Path(name) for name in job["files"]]
     form: Form = FORMS[job["form"]](Path(job["folder"]), job["symbol"])
     told_s = 0.0
+    places = missing_ns = 0
 
     def on_block(done: int, planned: int) -> None:
         nonlocal told_s
@@ -50,9 +58,13 @@ def export(job: Mapping[str, Any]) -> dict[str, int]:
             _say({"done": done, "planned": planned})
 
     try:
-        for moment in moments(files, job["symbol"], job["start_wall_ns"], job["end_wall_ns"], on_block):
-            form.add(moment)
-        return form.finish()
+        for found in moments(files, job["symbol"], job["start_wall_ns"], job["end_wall_ns"], on_block):
+            if isinstance(found, Hole):
+                places += 1
+                missing_ns += found.to_ns - found.from_ns
+            else:
+                form.add(found)
+        return Exported(form.finish(), places, missing_ns)
     except BaseException:
         form.discard()
         raise
@@ -62,13 +74,14 @@ def main() -> int:
     """The exit status."""
     job = json.loads(sys.stdin.buffer.read(MAX_JOB_BYTES))
     try:
-        _say({"wrote": export(job)})
+        done = export(job)
     except ShardbookError as error:
         _say({"failed": str(error)})
         return 1
     except OSError as error:
         _say({"failed": f"{error.filename or job['folder']}: {error.strerror}"})
         return 1
+    _say({"wrote": done.rows, "missing": [done.places, done.missing_ns]})
     return 0
 
 

@@ -40,6 +40,7 @@ class Events:
 
     def __init__(self, folder: Path, symbol: str) -> None:
         self._path = folder / f"{symbol}.npz"
+        self._building = self._path.with_name(f".{self._path.name}.tmp")
         self._rows: list[tuple[int, int, int, float, float, int, int, float]] = []
         self._parts: list[np.ndarray[tuple[int], np.dtype[np.void]]] = []
         self._exchange_ns = self._local_ns = 0
@@ -60,18 +61,18 @@ class Events:
             self._keep()
 
     def finish(self) -> dict[str, int]:
-        """Make the file; how many events it has. Raises OSError."""
+        """Make the file; how many events it has. Without one there is no file. Raises OSError."""
         self._keep()
         data = np.concatenate([np.zeros(0, EVENT), *self._parts])
-        building = self._path.with_name(f".{self._path.name}.tmp")
-        with building.open("wb") as file:
-            np.savez_compressed(file, data=data)
-        building.rename(self._path)
+        if len(data):
+            with self._building.open("wb") as file:
+                np.savez_compressed(file, data=data)
+            self._building.rename(self._path)
         return {"events": len(data)}
 
     def discard(self) -> None:
         """Leave nothing behind but files that were there before."""
-        self._path.with_name(f".{self._path.name}.tmp").unlink(missing_ok=True)
+        self._building.unlink(missing_ok=True)
 
     def _put(self, kind: int, venue_ns: int, price: float, size: float) -> None:
         self._exchange_ns = min(max(self._exchange_ns, venue_ns or self._local_ns), self._local_ns)

@@ -1,10 +1,14 @@
 """Trades, quotes and book changes as Parquet: a file of each, prices as floats with the exact ticks beside them.
 
-Rows are gathered in parts of bounded size, each a file of its own; in the end the parts become one file, streamed, and
-only then does that get its name.
+Rows are gathered in parts of bounded size, each a file of its own; in the end the parts become one file, streamed. When
+all three are there they get their names, one after the other, in the order of SCHEMAS: an export that fails before that
+leaves an older set as it was.
 """
 
-from collections.abc import Iterable
+import os
+import re
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
 
@@ -52,12 +56,28 @@ SCHEMAS: Final[dict[str, dict[str, Any]]] = {
 }
 
 
+_REFUSED: Final = re.compile(r"\(os error ([0-9]{1,4})\)")
+
+
+@contextmanager
+def _system_errors(path: Path) -> Iterator[None]:
+    """What the system refuses polars tells in words: here it is an OSError, as wherever else a file is written."""
+    try:
+        yield
+    except pl.exceptions.PolarsError as error:
+        if (refused := _REFUSED.search(str(error))) is None:
+            raise
+        number = int(refused[1])
+        raise OSError(number, os.strerror(number), str(path)) from error
+
+
 class Table:
     """One kind of rows on its way to a file."""
 
     def __init__(self, kind: str, path: Path) -> None:
         self._schema = pl.Schema(SCHEMAS[kind])
         self._path = path
+        self._building = path.with_name(f".{path.name}.tmp")
         self._rows: list[tuple[Any, ...]] = []
         self._parts: list[Path] = []
         self.rows = 0
@@ -67,16 +87,23 @@ class Table:
         if len(self._rows) >= PART_ROWS:
             self._put_part()
 
-    def finish(self) -> None:
-        """Make the file. Raises OSError."""
+    def build(self) -> None:
+        """Make the file, under a name of its own. Raises OSError."""
         self._put_part()
-        building = self._path.with_name(f".{self._path.name}.tmp")
-        pl.scan_parquet(self._parts).sink_parquet(building)
-        building.rename(self._path)
-        self.discard()
+        with _system_errors(self._path):
+            pl.scan_parquet(self._parts).sink_parquet(self._building)
+        self._drop_parts()
+
+    def publish(self) -> None:
+        """Give it its name, in the place of an older one. Raises OSError."""
+        self._building.rename(self._path)
 
     def discard(self) -> None:
-        """Leave no part behind."""
+        """Leave nothing behind but a file that has its name."""
+        self._drop_parts()
+        self._building.unlink(missing_ok=True)
+
+    def _drop_parts(self) -> None:
         for part in self._parts:
             part.unlink(missing_ok=True)
         self._parts = []
@@ -84,7 +111,8 @@ class Table:
     def _put_part(self) -> None:
         part = self._path.with_name(f".{self._path.name}.{len(self._parts)}")
         self._parts.append(part)
-        pl.DataFrame(self._rows, self._schema, orient="row").write_parquet(part)
+        with _system_errors(self._path):
+            pl.DataFrame(self._rows, self._schema, orient="row").write_parquet(part)
         self.rows += len(self._rows)
         self._rows = []
 
@@ -129,9 +157,13 @@ class Tables:
             )
 
     def finish(self) -> dict[str, int]:
-        """Make the files; how many rows each has."""
+        """Make the files; how many rows each has. Without a single row there are none. Raises OSError."""
         for table in self._tables.values():
-            table.finish()
+            table.build()
+        if any(table.rows for table in self._tables.values()):
+            for table in self._tables.values():
+                table.publish()
+        self.discard()
         return {kind: table.rows for kind, table in self._tables.items()}
 
     def discard(self) -> None:

@@ -1,7 +1,11 @@
 """A journal written out: Parquet rows that make the book and the tape again, and hftbacktest's events in order."""
 
 import json
+import re
+import resource
 import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +54,7 @@ def test_parquet_rows_make_the_book_and_the_tape_again(made: Run, tmp_path: Path
     changes, trades, quotes = (
         pl.read_parquet(tmp_path / f"{SYMBOL}-{kind}.parquet") for kind in ("changes", "trades", "quotes")
     )
-    assert wrote == {"changes": len(changes), "trades": len(trades), "quotes": len(quotes)}
+    assert wrote.rows == {"changes": len(changes), "trades": len(trades), "quotes": len(quotes)}
     sides = trades["side"].replace_strict({"buy": 0, "sell": 1})
     assert list(zip(trades["price_ticks"], trades["size_units"], sides, strict=True)) == made.trades
     assert (trades["price"] == trades["price_ticks"] * TICK_SIZE).all()
@@ -80,7 +84,7 @@ def test_events_are_in_order_and_say_what_they_are(made: Run, tmp_path: Path) ->
     wrote = export(_job(made, "hftbacktest", tmp_path))
     data = np.load(tmp_path / f"{SYMBOL}.npz")["data"]
     assert data.dtype == EVENT
-    assert wrote == {"events": len(data)}
+    assert wrote.rows == {"events": len(data)}
     for stamp in ("exch_ts", "local_ts"):
         assert (np.diff(data[stamp]) >= 0).all()
     assert (data["exch_ts"] <= data["local_ts"]).all()
@@ -140,3 +144,54 @@ def test_wrong_arguments_are_refused(capsys: pytest.CaptureFixture[str]) -> None
             export_command.main(["journal", "--symbol", "MNQ", "--out", ".", *wrong])
         assert ended.value.code == 2
     assert "is no symbol" in capsys.readouterr().err
+
+
+@contextmanager
+def _file_limit(size: int) -> Iterator[None]:
+    """No file grows beyond that: what writes one gets EFBIG, as it gets ENOSPC from a disk that is full."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@pytest.mark.parametrize("form", ["parquet", "hftbacktest"])
+def test_an_export_that_fails_leaves_what_was_there(made: Run, tmp_path: Path, form: str) -> None:
+    old, new, empty = tmp_path / "old", tmp_path / "new", tmp_path / "empty"
+    for folder in (old, new, empty):
+        folder.mkdir()
+    export(_job(made, form, new))
+    sizes = sorted(path.stat().st_size for path in new.iterdir())
+    before = {path.name: b"an older one" for path in new.iterdir()}
+    for name, data in before.items():
+        (old / name).write_bytes(data)
+    for size in (100, *(size - 1 for size in sizes)):  # the last one: only the largest file does not fit
+        for folder in (old, empty):
+            with _file_limit(size), pytest.raises(OSError, match="File too large"):
+                export(_job(made, form, folder))
+        assert {path.name: path.read_bytes() for path in old.iterdir()} == before
+        assert list(empty.iterdir()) == []
+
+
+@pytest.mark.parametrize("form", ["parquet", "hftbacktest"])
+def test_where_there_is_nothing_nothing_is_written(made: Run, tmp_path: Path, form: str) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+    assert not any(export(_job(made, form, out, end_wall_ns=1)).rows.values())
+    assert list(out.iterdir()) == []
+
+
+def test_the_backtest_of_the_docs_runs_to_its_end(made: Run, tmp_path: Path) -> None:
+    try:
+        python = python_with_hftbacktest()
+    except Missing as missing:
+        pytest.skip(f"hftbacktest cannot run here: {missing}")
+    export(_job(made, "hftbacktest", tmp_path))
+    text = (Path(__file__).parents[3] / "docs/export.md").read_text()
+    (example,) = re.findall(r"```python\n(.*?)```", text, re.DOTALL)
+    done = subprocess.run(
+        [str(python), "-I", "-c", example], capture_output=True, text=True, timeout=300, check=True, cwd=tmp_path
+    )
+    assert re.search(r"wider than a tick in [0-9,]+ of [0-9,]+ seconds", done.stdout)
