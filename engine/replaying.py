@@ -6,7 +6,6 @@ is its own: bars of a replay are never put among those of the days that are play
 """
 
 import argparse
-import errno
 import os
 import sys
 from collections.abc import Collection, Mapping
@@ -268,8 +267,7 @@ def replay(options: argparse.Namespace, command: str) -> int:
             complain(command, str(error))
             return 1 if isinstance(error, JournalDamaged | Failed) else WRONG_USE
         except OSError as error:
-            why = "is a link: name the file itself" if error.errno == errno.ELOOP else error.strerror
-            complain(command, f"{error.filename}: {why}")
+            complain(command, f"{error.filename}: {error.strerror}")
             return WRONG_USE
         try:
             found = run(options, settings, content, ending, temporary / "log")

@@ -65,7 +65,7 @@ def test_places_without_a_journal_are_refused(tmp_path: Path, capsys: pytest.Cap
     (tmp_path / "link.sbj").symlink_to(tmp_path / "x.sbj")
     status, said = refused([str(tmp_path / "link.sbj")], capsys)
     assert status == 2
-    assert "is a link" in said
+    assert "is a symbolic link" in said
 
 
 def test_a_damaged_journal_is_a_failure(journal: Path, capsys: pytest.CaptureFixture[str]) -> None:

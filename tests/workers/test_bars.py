@@ -235,8 +235,8 @@ class Replayed(BarRig):
 
     def go_on(self) -> int:
         """Until the worker can do no more: what it says then."""
-        while (code := pump.pump(self.memory)) == pump.MORE:
-            pass
+        while (code := pump.pump(self.memory)) not in (pump.IDLE, pump.FULL):
+            self.worker.handle(code)  # a successor without a checkpoint begins with the contract
         return code
 
     def seal_to(self, number: int) -> None:
