@@ -405,7 +405,7 @@ KEYS = [
     ),
 ]
 FLAGS = {
-    entry.name for kind in Settings.TABLES.values() for entry in dataclasses.fields(kind) if entry.default is False
+    entry.name for kind in Settings.TABLES.values() for entry in dataclasses.fields(kind) if type(entry.default) is bool
 }
 NAMED = {entry.name for entry in dataclasses.fields(SymbolSettings) if entry.default_factory is dict}
 WRONG: st.SearchStrategy[object] = st.one_of(
