@@ -1,7 +1,8 @@
-"""A leak is told from noise, out of looks at made processes and at a real one."""
+"""A leak is told from noise, out of looks that are made up and at a real process."""
 
-import os
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 from tests.system.growth import Look, growth, look, too_much
@@ -9,6 +10,16 @@ from tests.system.growth import Look, growth, look, too_much
 ALLOWED = Look(own_mib=4.0, descriptors=2, threads=1, maps=4)
 LOOKS = 60  # of ten minutes, after a warm-up: one in eight seconds
 LOOKS_A_MINUTE = 8
+HELD, HELD_MIB = 5, 8
+HOLDS = f"""
+import os, sys
+print("here", flush=True)
+sys.stdin.readline()
+held = [os.open(sys.argv[1], os.O_RDONLY) for _ in range({HELD})]
+memory = bytearray(b"1") * ({HELD_MIB} << 20)
+print("here", flush=True)
+sys.stdin.readline()
+"""
 
 
 def test_one_a_minute_is_seen_and_peaks_are_not(seed: int) -> None:
@@ -25,13 +36,16 @@ def test_one_a_minute_is_seen_and_peaks_are_not(seed: int) -> None:
 
 
 def test_what_a_process_has_is_counted(tmp_path: Path) -> None:
-    before = look(os.getpid(), ())
-    kept = [os.open(tmp_path, os.O_RDONLY) for _ in range(5)]
-    memory = bytearray(b"\1") * (8 << 20)
-    try:
-        after = look(os.getpid(), ())
-    finally:
-        for descriptor in kept:
-            os.close(descriptor)
-    assert after.descriptors == before.descriptors + len(kept)
-    assert len(memory) / 2**20 - 1 < after.own_mib - before.own_mib < 2 * len(memory) / 2**20
+    command = [sys.executable, "-S", "-c", HOLDS, str(tmp_path)]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        looks = []
+        for _ in range(2):
+            assert process.stdout.readline() == b"here\n"
+            looks.append(look(process.pid, ()))
+            process.stdin.write(b"on\n")
+            process.stdin.flush()
+    before, after = looks
+    assert after.descriptors == before.descriptors + HELD
+    assert HELD_MIB - 1 < after.own_mib - before.own_mib < 2 * HELD_MIB

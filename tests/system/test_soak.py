@@ -147,10 +147,10 @@ def _moments() -> Iterator[float]:
 
 
 def _roles(engine: Running) -> dict[int, str]:
-    """All its processes, and this one, which reads."""
+    """All its processes, and this one, which reads. Not those that the historian starts: one for each journal file."""
     found = engine.registry
     named = {os.getpid(): "this reader", engine.process.pid: "launch", found.supervisor_pid: "supervisor"}
-    for child in psutil.Process(found.supervisor_pid).children(recursive=True):
+    for child in psutil.Process(found.supervisor_pid).children():
         named[child.pid] = " ".join(child.cmdline()[2:])
     named |= {each.pid: each.symbol for each in found.instruments}
     return named
